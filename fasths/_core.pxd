@@ -1,0 +1,48 @@
+cimport cython
+from libc.stdint cimport uint8_t
+
+from fasths.handshake.base cimport Handshake, KeyChange, Outcome
+from fasths.handshake.configuration cimport Configuration
+from fasths.record.handshake_framing cimport HandshakeFraming
+from fasths.record.reading cimport RecordReader
+from fasths.record.writing cimport RecordWriter
+
+
+@cython.final
+cdef class Engine:
+    cdef Configuration config
+    cdef readonly object error
+    cdef object message_callback
+    cdef RecordReader reader
+    cdef RecordWriter writer
+    cdef HandshakeFraming framing
+    # The handshake; once it is done, what takes the messages after it.
+    cdef Handshake handshake
+    cdef Outcome outcome
+    # Application data of the current record that was not read yet; it lies in the reader's buffer.
+    cdef uint8_t* data
+    cdef Py_ssize_t data_size
+    cdef int warning_alerts
+    cdef int change_cipher_specs
+    cdef readonly bint by_server
+    cdef bint started
+    cdef bint received_message
+    cdef readonly bint established
+    cdef readonly bint close_notify_received
+    cdef readonly bint close_notify_sent
+
+    cpdef int do_handshake(self) except -1
+    cdef int process(self) except -1
+    cdef int take_record(self, int content_type) except -1
+    cdef int take_message(self, bytes message) except -1
+    cdef int take_alert(self) except -1
+    cdef int take_change_cipher_spec(self) except -1
+    cdef int carry_out(self) except -1
+    cdef int carry_out_key_change(self, KeyChange change) except -1
+    cdef int send_alert(self, int level, int description) except -1
+    cdef int report(self, str direction, int content_type, bytes data) except -1
+    cdef int fail(self, object error) except -1
+    cpdef int fetch(self) except -2
+    cpdef Py_ssize_t copy_into(self, object buffer, bint peek) except -1
+    cpdef bytes take(self, Py_ssize_t size)
+    cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -1

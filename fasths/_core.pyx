@@ -1,0 +1,426 @@
+# The engine of one connection: bytes in, bytes out, no I/O.
+#
+# It feeds the record layer, hands whole messages to the current step, carries out what the step
+# queued, and turns an error into exactly one alert. Whatever ends a connection is kept in `error`
+# and raised nowhere: the methods below answer with a number of SSLErrorCode.
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+
+from fasths.handshake.base cimport *
+from fasths.handshake.client13 cimport client_handshake
+from fasths.handshake.configuration cimport Configuration
+from fasths.handshake.post_handshake cimport PostHandshake
+from fasths.handshake.server13 cimport server_handshake
+from fasths.record.handshake_framing cimport HandshakeFraming
+from fasths.record.protection cimport opening_key, sealing_key
+from fasths.record.reading cimport RecordReader
+from fasths.record.writing cimport RecordWriter
+from fasths.wire.constants cimport *
+
+from fasths.wire.codes import ContentType
+from fasths.wire.errors import (
+    DecodeError,
+    InternalError,
+    Origin,
+    PeerAlert,
+    TLSError,
+    TransportError,
+    UnexpectedMessage,
+)
+
+# SSLErrorCode.
+cdef enum:
+    NONE = 0
+    SSL = 1
+    WANT_READ = 2
+    ZERO_RETURN = 6
+
+# RFC 8446, 6: AlertLevel.
+cdef enum:
+    WARNING = 1
+    FATAL = 2
+
+cdef enum:
+    # How much application data one write() seals before it is handed to the transport.
+    WRITE_SIZE = 4 * MAX_PLAINTEXT
+    # RFC 8446, 5.1: what the record of a first ClientHello may say.
+    VERSION_TLSv1_0 = 0x0301
+
+
+cdef class Engine:
+    """One connection, from its role on."""
+
+    def __cinit__(
+        self,
+        Configuration config,
+        bint by_server,
+        bytes server_name,
+        str hostname,
+        object message_callback,
+    ):
+        """server_name and hostname: see client_handshake(); a server has none."""
+        self.config = config
+        self.by_server = by_server
+        self.message_callback = message_callback
+        self.reader = RecordReader(config.max_empty_records)
+        self.writer = RecordWriter()
+        self.framing = HandshakeFraming(config.max_handshake_message_size)
+        if by_server:
+            self.handshake = server_handshake(config)
+        else:
+            self.handshake = client_handshake(config, server_name, hostname)
+            self.writer.legacy_record_version = VERSION_TLSv1_0
+        self.outcome = self.handshake.outcome
+
+    # --- The handshake
+
+    cpdef int do_handshake(self) except -1:
+        """Go on as far as the received bytes reach: NONE, SSL, WANT_READ or ZERO_RETURN."""
+        if self.established:
+            return NONE if self.error is None else SSL
+        if self.error is not None:
+            return SSL
+        try:
+            if not self.started:
+                self.started = True
+                self.handshake.start()
+                self.carry_out()
+            while not self.established:
+                if self.close_notify_received:
+                    return ZERO_RETURN
+                if not self.process():
+                    return WANT_READ
+        except Exception as error:
+            self.fail(error)
+            return SSL
+        return NONE
+
+    cdef int process(self) except -1:
+        """Take one message or record; 0 where neither is complete."""
+        cdef bytes message = self.framing.next_message()
+        cdef int content_type
+        if message is not None:
+            self.take_message(message)
+            return 1
+        content_type = self.reader.next_record()
+        if content_type == 0:
+            return 0
+        self.take_record(content_type)
+        return 1
+
+    cdef int take_record(self, int content_type) except -1:
+        if content_type == CONTENT_handshake:
+            return self.framing.feed(self.reader.content, self.reader.content_size)
+        # RFC 8446, 5.1: no other record between the parts of a handshake message.
+        if not self.framing.is_empty():
+            raise UnexpectedMessage("a record stands between the parts of a handshake message")
+        if content_type == CONTENT_alert:
+            return self.take_alert()
+        if content_type == CONTENT_change_cipher_spec:
+            return self.take_change_cipher_spec()
+        if not self.established:
+            raise UnexpectedMessage("application data arrived before the handshake was done")
+        self.data = self.reader.content
+        self.data_size = self.reader.content_size
+        (<PostHandshake> self.handshake).key_updates = 0
+        return 0
+
+    cdef int take_message(self, bytes message) except -1:
+        cdef int wait
+        if self.message_callback is not None:
+            self.report("received", CONTENT_handshake, message)
+        wait = self.handshake.step(message)
+        self.received_message = True
+        self.carry_out()
+        if wait == WAIT_NOTHING and not self.established:
+            self.established = True
+            self.handshake = self.handshake.successor()
+        return 0
+
+    cdef int take_alert(self) except -1:
+        cdef int description
+        # RFC 8446, 5.1: one alert is one record.
+        if self.reader.content_size != 2:
+            raise DecodeError("an alert record does not hold exactly one alert")
+        description = self.reader.content[1]
+        if self.message_callback is not None:
+            self.report("received", CONTENT_alert, self.reader.content[:2])
+        if description == ALERT_close_notify:
+            self.close_notify_received = True
+            # RFC 8446, 6.1: whatever comes behind it is ignored.
+            self.reader.discard()
+        elif description == ALERT_user_canceled:
+            self.warning_alerts += 1
+            if self.warning_alerts > self.config.max_warning_alerts:
+                raise UnexpectedMessage("too many warning alerts")
+        else:
+            # RFC 8446, 6.2: the level is of no importance; any other alert is an error.
+            raise PeerAlert(description)
+        return 0
+
+    cdef int take_change_cipher_spec(self) except -1:
+        """RFC 8446, 5: one octet 1, dropped between the first ClientHello and the peer's Finished."""
+        if self.message_callback is not None:
+            self.report(
+                "received",
+                CONTENT_change_cipher_spec,
+                self.reader.content[:self.reader.content_size],
+            )
+        if self.reader.content_size != 1 or self.reader.content[0] != 1:
+            raise UnexpectedMessage("change_cipher_spec is not the one octet that it must be")
+        if self.established or (self.by_server and not self.received_message):
+            raise UnexpectedMessage("change_cipher_spec does not belong here")
+        self.change_cipher_specs += 1
+        if self.change_cipher_specs > self.config.max_change_cipher_specs:
+            raise UnexpectedMessage("too many change_cipher_spec records")
+        return 0
+
+    cdef int carry_out(self) except -1:
+        """Do what the last step queued, in order, and close the flight."""
+        cdef list output = self.handshake.output
+        if output is None:
+            return 0
+        self.handshake.output = []
+        for event in output:
+            if type(event) is bytes:
+                self.writer.add_handshake(event)
+                if self.message_callback is not None:
+                    self.report("sent", CONTENT_handshake, event)
+            elif type(event) is KeyChange:
+                self.carry_out_key_change(event)
+            elif event is CHANGE_CIPHER_SPEC:
+                self.writer.add_change_cipher_spec()
+                if self.message_callback is not None:
+                    self.report("sent", CONTENT_change_cipher_spec, b"\x01")
+            elif event is SKIP_EARLY_DATA:
+                self.reader.skippable = self.config.max_skipped_early_data
+        self.writer.close_flight()
+        self.writer.legacy_record_version = VERSION_TLSv1_2
+        return 0
+
+    cdef int carry_out_key_change(self, KeyChange change) except -1:
+        if change.direction == READ_KEY:
+            # RFC 8446, 5.1: the key changes at a record boundary, with no message cut by it.
+            if not self.framing.is_empty():
+                raise UnexpectedMessage("a handshake message reaches over a change of keys")
+            self.reader.key = opening_key(change.suite, change.secret)
+            self.reader.allow_plaintext_alert = (
+                self.by_server and change.level == LEVEL_HANDSHAKE
+            )
+        else:
+            self.writer.set_key(
+                sealing_key(change.suite, change.secret, self.config.max_records_per_key)
+            )
+        if change.level == LEVEL_APPLICATION:
+            # These secrets stay for KeyUpdate; the keyed HMAC need not.
+            change.secret.keyed = None
+        return 0
+
+    # --- Alerts and errors
+
+    cdef int send_alert(self, int level, int description) except -1:
+        cdef uint8_t[2] alert
+        alert[0] = <uint8_t> level
+        alert[1] = <uint8_t> description
+        self.writer.add_record(CONTENT_alert, alert, 2)
+        if self.message_callback is not None:
+            self.report("sent", CONTENT_alert, alert[:2])
+        return 0
+
+    cdef int report(self, str direction, int content_type, bytes data) except -1:
+        self.message_callback(direction, ContentType(content_type), data)
+        return 0
+
+    cdef int fail(self, object error) except -1:
+        """Keep an error for good, and queue the alert that tells the peer; at most once."""
+        cdef object cause
+        if self.error is not None:
+            return 0
+        if not isinstance(error, TLSError):
+            cause = error
+            error = InternalError(f"internal error: {cause!r}")
+            error.__cause__ = cause
+        self.error = error
+        self.data_size = 0
+        self.reader.discard()
+        self.framing = None
+        self.handshake = None
+        # RFC 8446, 6.1: nothing follows a close_notify.
+        if error.origin is Origin.LOCAL and not self.close_notify_sent:
+            self.message_callback, callback = None, self.message_callback
+            self.send_alert(FATAL, error.alert)
+            self.message_callback = callback
+        return 0
+
+    # --- What the transport brings and takes
+
+    def space(self):
+        """A writable buffer for received bytes; tell filled() how many arrived."""
+        return self.reader.space()
+
+    def filled(self, Py_ssize_t size):
+        self.reader.filled(size)
+
+    def end_of_transport(self):
+        """No more bytes will arrive. Without the peer's close_notify that is an error."""
+        if not self.close_notify_received:
+            self.fail(TransportError(
+                "the transport ended without close_notify" if self.established
+                else "the transport ended during the handshake"
+            ))
+
+    def transport_raised(self, error):
+        """The transport raised this OSError."""
+        self.fail(TransportError(f"the transport failed: {error}", error))
+
+    def has_output(self):
+        return not self.writer.is_empty()
+
+    def output(self):
+        """The bytes that the transport is to take, in one piece, or None."""
+        return self.writer.pending()
+
+    def output_taken(self, Py_ssize_t size):
+        """The transport took that many bytes of output()."""
+        if size > self.writer.size():
+            raise ValueError("a BIO took more than it was given")
+        self.writer.take(size)
+
+    def output_size(self):
+        return self.writer.size()
+
+    # --- Application data
+
+    cpdef int fetch(self) except -2:
+        """Make application data available: NONE, SSL, WANT_READ or ZERO_RETURN."""
+        if self.data_size:
+            return NONE
+        try:
+            while self.error is None:
+                if self.close_notify_received:
+                    return ZERO_RETURN
+                if not self.process():
+                    return WANT_READ
+                if self.data_size:
+                    return NONE
+        except Exception as error:
+            self.fail(error)
+        return SSL
+
+    def available(self):
+        """Bytes of application data that can be taken now."""
+        return self.data_size
+
+    cpdef Py_ssize_t copy_into(self, object buffer, bint peek) except -1:
+        """Copy application data, once fetch() said NONE; returns how many bytes.
+
+        Without peek, further records that have already arrived are copied too, as far as the
+        buffer reaches.
+        """
+        cdef Py_buffer view
+        cdef Py_ssize_t size, copied = 0
+        cdef uint8_t* at
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+        try:
+            at = <uint8_t*> view.buf
+            while True:
+                size = min(self.data_size, view.len - copied)
+                memcpy(at + copied, self.data, size)
+                copied += size
+                if peek:
+                    break
+                self.data += size
+                self.data_size -= size
+                if copied == view.len or self.fetch() != NONE:
+                    break
+        finally:
+            PyBuffer_Release(&view)
+        return copied
+
+    cpdef bytes take(self, Py_ssize_t size):
+        """At most `size` bytes of application data, once fetch() said NONE."""
+        cdef bytes result
+        size = min(size, self.data_size)
+        result = PyBytes_FromStringAndSize(<const char*> self.data, size)
+        self.data += size
+        self.data_size -= size
+        return result
+
+    cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -1:
+        """Protect application data from `start` on; returns how many bytes were taken.
+
+        The caller makes sure that the connection is established and open for writing.
+        """
+        cdef Py_buffer view
+        cdef Py_ssize_t size
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            size = min(view.len - start, <Py_ssize_t> WRITE_SIZE)
+            if size <= 0:
+                return 0
+            if self.writer.key.is_spent():
+                self.update_write_key(False)
+            self.writer.add_record(
+                CONTENT_application_data, <const uint8_t*> view.buf + start, size
+            )
+        finally:
+            PyBuffer_Release(&view)
+        return size
+
+    def update_write_key(self, bint request_update):
+        """Queue a KeyUpdate (RFC 8446, 4.6.3)."""
+        (<PostHandshake> self.handshake).update_write_key(request_update)
+        self.carry_out()
+
+    def send_close_notify(self):
+        """Queue close_notify, once; during a handshake behind user_canceled (RFC 8446, 6.1)."""
+        if self.close_notify_sent or self.error is not None:
+            return
+        if not self.established:
+            self.send_alert(WARNING, ALERT_user_canceled)
+        self.send_alert(WARNING, ALERT_close_notify)
+        self.close_notify_sent = True
+        if self.established:
+            (<PostHandshake> self.handshake).may_send = False
+
+    # --- What was negotiated
+
+    @property
+    def cipher_suite(self):
+        return 0 if self.outcome.suite is None else self.outcome.suite.code
+
+    @property
+    def group(self):
+        return self.outcome.group
+
+    @property
+    def signature_scheme(self):
+        return self.outcome.signature_scheme
+
+    @property
+    def protocol_name(self):
+        return self.outcome.protocol_name
+
+    @property
+    def server_name(self):
+        return self.outcome.server_name
+
+    @property
+    def peer_certificates(self):
+        return self.outcome.peer_certificates
+
+    @property
+    def verified_chain(self):
+        return self.outcome.verified_chain
+
+    @property
+    def exporter_secret(self):
+        return self.outcome.exporter_secret
+
+    @property
+    def engine_handshake(self):
+        """The state machine itself, for tests that reproduce published traces."""
+        return self.handshake

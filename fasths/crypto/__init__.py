@@ -1,0 +1,1 @@
+"""Everything cryptographic, by the `cryptography` package; no other folder imports it."""

@@ -1,0 +1,34 @@
+cimport cython
+from libc.stdint cimport uint8_t
+
+from fasths.record.protection cimport OpeningKey
+
+
+@cython.final
+cdef class RecordReader:
+    cdef OpeningKey key
+    # What has been received and not been read: buffer[start:end].
+    cdef bytearray buffer
+    cdef Py_ssize_t start
+    cdef Py_ssize_t end
+    # The content of the current record, inside buffer.
+    cdef uint8_t* content
+    cdef Py_ssize_t content_size
+    # Bytes of early data that may still be skipped.
+    cdef Py_ssize_t skippable
+    cdef int empty_records
+    cdef int max_empty_records
+    # Whether the peer may still fail before it has keys, and say so in an alert without any.
+    cdef bint allow_plaintext_alert
+
+    cdef object space(self)
+    cdef int filled(self, Py_ssize_t size) except -1
+    cdef int feed(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef Py_ssize_t room(self) except -1
+    cdef int next_record(self) except -1
+    cdef int open_record(self, int content_type, uint8_t* record, Py_ssize_t length) except -1
+    cdef int count_empty(self, int content_type) except -1
+    cdef int skip_early_data(self, Py_ssize_t length) except -1
+    cdef int release(self) except -1
+    cdef int discard(self) except -1
+    cdef Py_ssize_t buffered(self) noexcept

@@ -1,0 +1,170 @@
+# The inbound half: received bytes to records to contents.
+#
+# Bytes are received into one bytearray that always has room for the largest record, and records
+# are opened where they lie. A content is valid until the next call of next_record() or space().
+# When everything in it was read, the buffer is given up: an idle connection holds none.
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy, memmove
+
+from fasths.record.protection cimport OpeningKey
+from fasths.wire.constants cimport *
+
+from fasths.wire.errors import BadRecordMac, RecordOverflow, UnexpectedMessage
+
+cdef enum:
+    # The largest protected record fits, and a little of what follows it.
+    BUFFER_SIZE = 17 * 1024
+
+
+cdef class RecordReader:
+
+    def __cinit__(self, int max_empty_records):
+        self.max_empty_records = max_empty_records
+
+    cdef Py_ssize_t room(self) except -1:
+        """Make room behind the received bytes; how much there is. Never 0."""
+        cdef uint8_t* base
+        if self.buffer is None:
+            self.buffer = PyByteArray_FromStringAndSize(NULL, BUFFER_SIZE)
+            self.start = self.end = 0
+        elif self.start:
+            base = <uint8_t*> PyByteArray_AS_STRING(self.buffer)
+            memmove(base, base + self.start, self.end - self.start)
+            self.end -= self.start
+            self.start = 0
+        return BUFFER_SIZE - self.end
+
+    cdef object space(self):
+        """A writable buffer for received bytes; say with filled() how many arrived."""
+        self.room()
+        if self.end == 0:
+            return self.buffer
+        return memoryview(self.buffer)[self.end:]
+
+    cdef int filled(self, Py_ssize_t size) except -1:
+        if size < 0 or self.end + size > BUFFER_SIZE:
+            raise ValueError("a BIO returned more than it was asked for")
+        self.end += size
+        return 0
+
+    cdef int feed(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Copy received bytes; returns how many were taken, as far as there is room."""
+        cdef Py_ssize_t taken = min(size, self.room())
+        memcpy(PyByteArray_AS_STRING(self.buffer) + self.end, data, taken)
+        self.end += taken
+        return <int> taken
+
+    cdef Py_ssize_t buffered(self) noexcept:
+        return 0 if self.buffer is None else self.end - self.start
+
+    cdef int release(self) except -1:
+        if self.start == self.end:
+            self.buffer = None
+            self.start = self.end = 0
+        return 0
+
+    cdef int discard(self) except -1:
+        """Drop everything that was received; nothing more will be read."""
+        self.start = self.end = 0
+        return self.release()
+
+    cdef int next_record(self) except -1:
+        """The content type of the next record, with content and content_size set; 0: needs more.
+
+        Raises what a peer did wrong with its record.
+        """
+        cdef uint8_t* record
+        cdef int content_type
+        cdef Py_ssize_t length
+        while True:
+            if self.end - self.start < RECORD_HEADER:
+                break
+            record = <uint8_t*> PyByteArray_AS_STRING(self.buffer) + self.start
+            content_type = record[0]
+            # RFC 8446, 5.1: legacy_record_version (octets 1 and 2) is ignored for all purposes.
+            length = (record[3] << 8) | record[4]
+            if content_type < CONTENT_change_cipher_spec or content_type > CONTENT_application_data:
+                # RFC 8446, 5: an unknown type ends the connection.
+                raise UnexpectedMessage(not_tls(record))
+            # RFC 8446, 5.1 and 5.2: the length limits, before waiting for the rest.
+            if length > MAX_CIPHERTEXT or (
+                length > MAX_PLAINTEXT
+                and (self.key is None or content_type != CONTENT_application_data)
+                and not (self.skippable and content_type == CONTENT_application_data)
+            ):
+                raise RecordOverflow("a record is longer than the protocol allows")
+            if self.end - self.start < RECORD_HEADER + length:
+                break
+            self.start += RECORD_HEADER + length
+            self.content = record + RECORD_HEADER
+            self.content_size = length
+            content_type = self.open_record(content_type, record, length)
+            if content_type:
+                return content_type
+        self.release()
+        return 0
+
+    cdef int open_record(self, int content_type, uint8_t* record, Py_ssize_t length) except -1:
+        """Remove the protection, if any; 0 where the record has nothing for anybody."""
+        if content_type == CONTENT_change_cipher_spec:
+            # Never protected in TLS 1.3; whether it is welcome, the engine decides.
+            return content_type
+        if self.key is None:
+            if content_type == CONTENT_application_data:
+                if self.skippable:
+                    return self.skip_early_data(length)
+                raise UnexpectedMessage("application data arrived before there were keys")
+            return self.count_empty(content_type)
+        if content_type != CONTENT_application_data:
+            if content_type == CONTENT_alert and self.allow_plaintext_alert:
+                return self.count_empty(content_type)
+            raise UnexpectedMessage("a record that should be protected is not")
+        try:
+            length = self.key.open(record, length)
+        except BadRecordMac:
+            # RFC 8446, 4.2.10: a server that does not take early data skips what does not open.
+            if self.skippable:
+                return self.skip_early_data(length)
+            raise
+        self.skippable = 0
+        self.allow_plaintext_alert = False
+        # RFC 8446, 5.4: the content type is the last octet that is not zero.
+        while length and self.content[length - 1] == 0:
+            length -= 1
+        if length == 0:
+            raise UnexpectedMessage("a protected record has no content type")
+        content_type = self.content[length - 1]
+        self.content_size = length - 1
+        if content_type < CONTENT_alert or content_type > CONTENT_application_data:
+            raise UnexpectedMessage("a protected record has an unexpected content type")
+        return self.count_empty(content_type)
+
+    cdef int count_empty(self, int content_type) except -1:
+        if self.content_size:
+            self.empty_records = 0
+            return content_type
+        # RFC 8446, 5.1: no empty fragments but of application data.
+        if content_type != CONTENT_application_data:
+            raise UnexpectedMessage("an empty record of a type that must have content")
+        self.empty_records += 1
+        if self.empty_records > self.max_empty_records:
+            raise UnexpectedMessage("too many empty records")
+        return 0
+
+    cdef int skip_early_data(self, Py_ssize_t length) except -1:
+        self.skippable -= length
+        if self.skippable <= 0:
+            raise UnexpectedMessage("more early data than is skipped")
+        return 0
+
+
+cdef str not_tls(const uint8_t* record):
+    """A sentence for what a record that is none looks like."""
+    cdef bytes head = record[:5]
+    if head[:4] in (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI") or head == b"CONNE":
+        return "the peer speaks plain HTTP instead of TLS"
+    if head == b"HTTP/":
+        return "the peer answers in plain HTTP instead of TLS"
+    return "a record has an unknown content type; the peer may not speak TLS"

@@ -1,0 +1,27 @@
+cimport cython
+from libc.stdint cimport uint8_t
+
+from fasths.record.protection cimport SealingKey
+
+
+@cython.final
+cdef class RecordWriter:
+    cdef SealingKey key
+    cdef int legacy_record_version
+    # Handshake messages that are not yet in a record.
+    cdef list flight
+    # Records that are not yet taken by the transport: the bytes being sent, and those after them.
+    cdef bytes outgoing
+    cdef Py_ssize_t taken
+    cdef list queued
+
+    cdef int add_handshake(self, bytes message) except -1
+    cdef int close_flight(self) except -1
+    cdef int set_key(self, SealingKey key) except -1
+    cdef int add_record(self, int content_type, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int add_change_cipher_spec(self) except -1
+    cdef int append(self, bytes records) except -1
+    cdef bint is_empty(self) noexcept
+    cdef object pending(self)
+    cdef Py_ssize_t size(self)
+    cdef int take(self, Py_ssize_t size) except -1

@@ -1,0 +1,48 @@
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
+
+from fasths.wire.constants cimport MAX_EXTENSIONS
+from fasths.wire.reader cimport Reader
+from fasths.wire.writer cimport Writer
+
+# The messages that an extension may appear in (RFC 8446, 4.2).
+cdef enum:
+    IN_CLIENT_HELLO = 1
+    IN_SERVER_HELLO = 2
+    IN_HELLO_RETRY_REQUEST = 4
+    IN_ENCRYPTED_EXTENSIONS = 8
+    IN_CERTIFICATE = 16
+    IN_CERTIFICATE_REQUEST = 32
+    IN_NEW_SESSION_TICKET = 64
+
+
+cdef struct Extensions:
+    # A block being read: the type and data of the current extension, and what was seen before.
+    int type
+    Reader data
+    Reader block
+    int count
+    uint16_t seen[MAX_EXTENSIONS]
+
+
+cdef int read_extensions(Reader* r, Extensions* extensions) except -1
+cdef int next_extension(Extensions* extensions) except -1
+cdef int require_allowed(int type, int message) except -1
+cdef int require_offered(int type, int message, uint64_t offered) except -1
+
+cdef bytes decode_u16_list(Reader* r, int length_size)
+cdef bint contains_u16(bytes codes, int code) noexcept
+cdef str decode_server_name(Reader* r)
+cdef tuple decode_protocol_names(Reader* r)
+cdef bytes decode_key_shares(Reader* r)
+cdef bytes find_key_share(bytes key_shares, int group)
+cdef bytes decode_cookie(Reader* r)
+cdef bytes decode_psk_key_exchange_modes(Reader* r)
+cdef int decode_offered_psks(Reader* r) except -1
+cdef bytes decode_certificate_authorities(Reader* r)
+cdef int decode_empty(Reader* r) except -1
+
+cdef int write_u16_list(Writer w, int type, codes, int length_size) except -1
+cdef int write_server_name(Writer w, bytes host_name) except -1
+cdef int write_protocol_names(Writer w, names) except -1
+cdef int write_key_shares(Writer w, list shares) except -1
+cdef int write_cookie(Writer w, bytes cookie) except -1
