@@ -42,6 +42,14 @@ cdef class Engine:
     cdef int send_alert(self, int level, int description) except -1
     cdef int report(self, str direction, int content_type, bytes data) except -1
     cdef int fail(self, object error) except -1
+    cpdef object space(self)
+    cpdef int filled(self, Py_ssize_t size) except -1
+    cpdef int end_of_transport(self) except -1
+    cpdef int transport_raised(self, object error) except -1
+    cpdef bint has_output(self)
+    cpdef object output(self)
+    cpdef int output_taken(self, Py_ssize_t size) except -1
+    cpdef Py_ssize_t available(self)
     cpdef int fetch(self) except -2
     cpdef Py_ssize_t copy_into(self, object buffer, bint peek) except -1
     cpdef bytes take(self, Py_ssize_t size)

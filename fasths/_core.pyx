@@ -257,40 +257,37 @@ cdef class Engine:
 
     # --- What the transport brings and takes
 
-    def space(self):
+    cpdef object space(self):
         """A writable buffer for received bytes; tell filled() how many arrived."""
         return self.reader.space()
 
-    def filled(self, Py_ssize_t size):
-        self.reader.filled(size)
+    cpdef int filled(self, Py_ssize_t size) except -1:
+        """The transport brought `size` bytes, at least one, into space()."""
+        return self.reader.filled(size)
 
-    def end_of_transport(self):
+    cpdef int end_of_transport(self) except -1:
         """No more bytes will arrive. Without the peer's close_notify that is an error."""
         if not self.close_notify_received:
             self.fail(TransportError(
                 "the transport ended without close_notify" if self.established
                 else "the transport ended during the handshake"
             ))
+        return 0
 
-    def transport_raised(self, error):
+    cpdef int transport_raised(self, object error) except -1:
         """The transport raised this OSError."""
-        self.fail(TransportError(f"the transport failed: {error}", error))
+        return self.fail(TransportError(f"the transport failed: {error}", error))
 
-    def has_output(self):
+    cpdef bint has_output(self):
         return not self.writer.is_empty()
 
-    def output(self):
+    cpdef object output(self):
         """The bytes that the transport is to take, in one piece, or None."""
         return self.writer.pending()
 
-    def output_taken(self, Py_ssize_t size):
+    cpdef int output_taken(self, Py_ssize_t size) except -1:
         """The transport took that many bytes of output()."""
-        if size > self.writer.size():
-            raise ValueError("a BIO took more than it was given")
-        self.writer.take(size)
-
-    def output_size(self):
-        return self.writer.size()
+        return self.writer.take(size)
 
     # --- Application data
 
@@ -310,7 +307,7 @@ cdef class Engine:
             self.fail(error)
         return SSL
 
-    def available(self):
+    cpdef Py_ssize_t available(self):
         """Bytes of application data that can be taken now."""
         return self.data_size
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # One record and a little: what half of a bio_pair() holds by default, in bytes.
 DEFAULT_PAIR_SIZE = 17 * 1024
+_UNBOUNDED = 1 << 62
 # What a BufferedBIO gathers before it writes by itself, in bytes.
 DEFAULT_BUFFER_SIZE = 17 * 1024
 
@@ -39,8 +40,6 @@ class SocketBIO:
     A time-out, like a non-blocking socket that is not ready, is a retry. The socket stays the
     caller's: closing it is not done here.
     """
-
-    __slots__ = ("_socket", "eof", "should_read", "should_write")
 
     pending = 0
     wpending = 0
@@ -92,58 +91,80 @@ def _is_retry(error: OSError) -> bool:
     return isinstance(error, BlockingIOError) or error.errno is None
 
 
-class _Pipe:
-    """Bytes on their way in one direction: chunks, the first of them read up to `start`."""
+class Pipe:
+    """Bytes on their way in one direction: the chunk being read from `start` on, and those after it.
 
-    __slots__ = ("chunks", "eof", "size", "start")
+    An empty pipe holds nothing but itself.
+    """
 
-    def __init__(self) -> None:
-        self.chunks: deque[bytes] = deque()
+    def __init__(self, capacity: int) -> None:
+        """capacity: how many bytes it takes; 0: any number."""
+        self.chunk = b""
         self.start = 0
+        self.more: deque[bytes] | None = None
         self.size = 0
+        self.capacity = capacity
         self.eof = False
+        # How many bytes the last reader asked for in vain.
+        self.requested = 0
+
+    def room(self) -> int:
+        return _UNBOUNDED if self.capacity == 0 else self.capacity - self.size
 
     def write(self, data: bytes) -> None:
-        if data:
-            self.chunks.append(data)
-            self.size += len(data)
+        if not data:
+            return
+        if not self.size:
+            self.chunk = data
+        elif self.more is None:
+            self.more = deque((data,))
+        else:
+            self.more.append(data)
+        self.size += len(data)
+        self.requested = 0
 
-    def read(self, count: int) -> bytes:
-        chunks = self.chunks
-        if not chunks:
-            return b""
-        if count < 0 or count >= self.size:
-            first = chunks.popleft() if not self.start else chunks.popleft()[self.start :]
-            self.start = self.size = 0
-            if not chunks:
-                return first
-            data = first + b"".join(chunks)
-            chunks.clear()
-            return data
-        buffer = bytearray(count)
+    def next_chunk(self) -> None:
+        self.start = 0
+        if self.more is None:
+            self.chunk = b""
+            return
+        self.chunk = self.more.popleft()
+        if not self.more:
+            self.more = None
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; all of them where it is negative."""
+        if size < 0 or size > self.size:
+            size = self.size
+        chunk = self.chunk
+        if size == len(chunk):
+            # The usual case: one chunk, taken as it is.
+            self.size -= size
+            if self.start == 0:
+                self.next_chunk()
+                return chunk
+            self.size += size
+        buffer = bytearray(size)
         self.read_into(buffer)
         return bytes(buffer)
 
     def read_into(self, buffer: Buffer) -> int:
-        chunks = self.chunks
         view = memoryview(buffer)
-        room = len(view)
+        room = view.nbytes
         done = 0
-        while chunks and done < room:
-            chunk = chunks[0]
-            start = self.start
-            count = min(len(chunk) - start, room - done)
-            if start or count < len(chunk):
-                view[done : done + count] = memoryview(chunk)[start : start + count]
+        while self.size and done < room:
+            available = len(self.chunk) - self.start
+            count = min(available, room - done)
+            if count == len(self.chunk):
+                view[done : done + count] = self.chunk
             else:
-                view[done : done + count] = chunk
+                view[done : done + count] = self.chunk[self.start : self.start + count]
             done += count
-            if start + count == len(chunk):
-                chunks.popleft()
-                self.start = 0
+            self.size -= count
+            if count == available:
+                self.next_chunk()
             else:
-                self.start = start + count
-        self.size -= done
+                self.start += count
         return done
 
 
@@ -154,15 +175,9 @@ class PairHalf:
     failed to read last, 0 where it was served since.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_requested", "_size", "other", "should_read", "should_write")
-
-    other: PairHalf
-
-    def __init__(self, incoming: _Pipe, outgoing: _Pipe, size: int | None) -> None:
+    def __init__(self, incoming: Pipe, outgoing: Pipe) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
-        self._size = size
-        self._requested = 0
         self.should_read = False
         self.should_write = False
 
@@ -172,13 +187,12 @@ class PairHalf:
         pipe = self._incoming
         if pipe.size:
             self.should_read = False
-            self._requested = 0
             return pipe.read_into(buffer)
         if pipe.eof:
             self.should_read = False
             return 0
         self.should_read = True
-        self._requested = memoryview(buffer).nbytes
+        pipe.requested = memoryview(buffer).nbytes
         return -1
 
     def write(self, data: Buffer, /) -> int:
@@ -191,9 +205,9 @@ class PairHalf:
         if pipe.eof:
             raise BrokenPipeError("written to a BIO pair after shutdown_write()")
         chunk = data if type(data) is bytes else bytes(data)
-        if self._size is not None:
-            room = self._size - pipe.size
-            if room <= 0 and chunk:
+        room = pipe.room()
+        if room < len(chunk):
+            if room == 0:
                 self.should_write = True
                 return -1
             chunk = chunk[:room]
@@ -222,22 +236,11 @@ class PairHalf:
 
     @property
     def write_guarantee(self) -> int:
-        if self._outgoing.eof:
-            return 0
-        if self._size is None:
-            return 1 << 62
-        return self._size - self._outgoing.size
+        return 0 if self._outgoing.eof else self._outgoing.room()
 
     @property
     def read_request(self) -> int:
-        return 0 if self._outgoing.size else self.other._requested
-
-
-def _connected_halves(size: int | None) -> tuple[PairHalf, PairHalf]:
-    there, back = _Pipe(), _Pipe()
-    one, two = PairHalf(back, there, size), PairHalf(there, back, size)
-    one.other, two.other = two, one
-    return one, two
+        return self._outgoing.requested
 
 
 def bio_pair(size: int = DEFAULT_PAIR_SIZE) -> tuple[PairHalf, PairHalf]:
@@ -247,7 +250,8 @@ def bio_pair(size: int = DEFAULT_PAIR_SIZE) -> tuple[PairHalf, PairHalf]:
     """
     if size < 1:
         raise ValueError("a BIO pair needs a size of at least 1 byte")
-    return _connected_halves(size)
+    there, back = Pipe(size), Pipe(size)
+    return PairHalf(back, there), PairHalf(there, back)
 
 
 class MemoryBIO:
@@ -258,47 +262,48 @@ class MemoryBIO:
     the standard library's do.
     """
 
-    __slots__ = ("_application", "_connection")
-
     def __init__(self) -> None:
-        self._application, self._connection = _connected_halves(None)
+        self._incoming = Pipe(0)
+        self._outgoing = Pipe(0)
 
     def write(self, data: Buffer, /) -> int:
         """Give the connection bytes of its peer. BrokenPipeError: after write_eof()."""
-        return self._application.write(data)
+        if self._incoming.eof:
+            raise BrokenPipeError("written to a MemoryBIO after write_eof()")
+        chunk = data if type(data) is bytes else bytes(data)
+        self._incoming.write(chunk)
+        return len(chunk)
 
     def read(self, size: int = -1, /) -> bytes:
         """Take at most `size` bytes that the connection wrote, all of them by default."""
-        return self._application._incoming.read(size)
+        return self._outgoing.read(size)
 
     def write_eof(self) -> None:
         """The peer's bytes end here."""
-        self._application.shutdown_write()
+        self._incoming.eof = True
 
     @property
     def pending(self) -> int:
         """Bytes that read() can take."""
-        return self._application.pending
+        return self._outgoing.size
 
     @property
     def wpending(self) -> int:
         """Bytes that were given, and not consumed by the connection yet."""
-        return self._application.wpending
+        return self._incoming.size
 
     @property
     def eof(self) -> bool:
         """Whether write_eof() was called and everything before it was consumed."""
-        return self._connection.eof
+        return self._incoming.eof and not self._incoming.size
 
     def connection_half(self) -> PairHalf:
         """The half that a Connection works on."""
-        return self._connection
+        return PairHalf(self._incoming, self._outgoing)
 
 
 class BufferedBIO:
     """Gathers what is written, and passes it to another BIO once it is full or flushed."""
-
-    __slots__ = ("_bio", "_buffer", "_size", "should_read", "should_write")
 
     def __init__(self, bio: object, size: int = DEFAULT_BUFFER_SIZE) -> None:
         """bio: any BIO. size: how many bytes are gathered at most. ValueError: a size below 1."""
@@ -361,10 +366,8 @@ class BufferedBIO:
         return bool(getattr(self._bio, "eof", False))
 
 
-class _StreamBIO:
+class StreamBIO:
     """An object with the read, write, pending and eof of the standard library's MemoryBIO."""
-
-    __slots__ = ("_stream", "should_read", "should_write")
 
     def __init__(self, stream: object) -> None:
         self._stream = stream
@@ -417,7 +420,7 @@ def as_bio(transport: object) -> BIO:
     ):
         return transport  # type: ignore[return-value]
     if hasattr(transport, "read") and hasattr(transport, "write"):
-        return _StreamBIO(transport)
+        return StreamBIO(transport)
     raise TypeError(
         f"{type(transport).__name__} is not a BIO: it has neither read_into and write, nor the read "
         "and write of ssl.MemoryBIO (a socket is passed as fasths.SocketBIO(sock))"

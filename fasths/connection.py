@@ -57,19 +57,6 @@ class Connection:
     Raises TypeError or ValueError for arguments that cannot be used.
     """
 
-    __slots__ = (
-        "_code",
-        "_context",
-        "_engine",
-        "_hostname",
-        "_message_callback",
-        "_misuse",
-        "_read_bio",
-        "_unflushed",
-        "_write_bio",
-        "_write_pending",
-    )
-
     def __init__(
         self,
         context: Context,

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP384R1,
     SECP521R1,
     EllipticCurvePublicKey,
+    derive_private_key,
     generate_private_key,
 )
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
@@ -107,9 +108,16 @@ cdef class KeyExchange:
             )
         return elliptic_curve_exchange(self.elliptic_curve[group], group, server_share)
 
-    def use_x25519_key(self, bytes private_key):
-        """Take a given private key, to reproduce published traces."""
-        self.x25519 = X25519PrivateKey.from_private_bytes(private_key)
+    def use_private_key(self, int group, bytes private_key):
+        """Take a given private key (raw, or a scalar), to reproduce published traces."""
+        if group == GROUP_x25519:
+            self.x25519 = X25519PrivateKey.from_private_bytes(private_key)
+            return
+        if self.elliptic_curve is None:
+            self.elliptic_curve = {}
+        self.elliptic_curve[group] = derive_private_key(
+            int.from_bytes(private_key, "big"), CURVES[group][0]
+        )
 
 
 cpdef tuple respond(int group, bytes client_share):

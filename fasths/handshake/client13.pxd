@@ -13,6 +13,8 @@ cdef class ClientHandshake(Handshake):
     cdef KeyExchange key_exchange
     cdef tuple shared_groups
     cdef bytes client_hello
+    # ClientHellos to be sent instead of one's own; see start_with().
+    cdef list given
     cdef bytes legacy_session_id
     cdef uint64_t offered
     cdef int retry_group

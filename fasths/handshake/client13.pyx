@@ -49,6 +49,10 @@ cdef class ClientHandshake(Handshake):
         cdef list shares = []
         cdef bytes entropy
         cdef int group
+        if self.given:
+            self.client_hello = self.given.pop(0)
+            self.output.append(self.client_hello)
+            return 0
         if not self.retried:
             # One draw for random and for legacy_session_id, which is not empty so that
             # middleboxes take this for a resumption (RFC 8446, D.4).
@@ -77,17 +81,19 @@ cdef class ClientHandshake(Handshake):
         client, server = self.application_secrets
         return PostHandshake(self.config, self.outcome, server, client, False)
 
-    def start_with(self, bytes client_hello, bytes x25519_private_key):
-        """Start with a given ClientHello and the key of its x25519 share, as published traces do."""
-        cdef ClientHello hello = decode_client_hello(client_hello)
-        self.key_exchange.use_x25519_key(x25519_private_key)
-        self.shared_groups = (GROUP_x25519,)
+    def start_with(self, list client_hellos, dict private_keys):
+        """Send these ClientHellos (a second one after HelloRetryRequest) instead of one's own, as
+        published traces do. private_keys: those of their shares, by group."""
+        cdef ClientHello hello = decode_client_hello(client_hellos[0])
+        for group, private_key in private_keys.items():
+            self.key_exchange.use_private_key(group, private_key)
+        self.shared_groups = tuple(
+            [group for group in private_keys if find_key_share(hello.key_shares, group) is not None]
+        )
         self.client_random = hello.random
         self.legacy_session_id = hello.legacy_session_id
         self.offered = hello.extension_types
-        self.client_hello = client_hello
-        self.output.append(client_hello)
-        self.state = WAIT_SERVER_HELLO
+        self.given = list(client_hellos)
 
     cdef int check_server_hello(self, ServerHello hello) except -1:
         """What holds for ServerHello and HelloRetryRequest (RFC 8446, 4.1.3 and 4.1.4)."""
@@ -133,7 +139,9 @@ cdef class ClientHandshake(Handshake):
         self.retried = True
         self.retry_group = hello.group
         self.restart_transcript(self.client_hello, message)
-        self.output.append(CHANGE_CIPHER_SPEC)
+        # RFC 8446, D.4: only with the legacy_session_id that asks for compatibility.
+        if self.legacy_session_id:
+            self.output.append(CHANGE_CIPHER_SPEC)
         self.send_client_hello(hello.cookie)
         self.transcript.update(self.client_hello)
         self.client_hello = None
@@ -267,7 +275,8 @@ cdef int read_finished(ClientHandshake self, bytes message) except -1:
     self.read_peer_finished(message, self.server_secret)
     self.application_secrets = self.derive_application_secrets()
     self.change_key(READ_KEY, LEVEL_APPLICATION, self.application_secrets[1])
-    if not self.retried:
+    # RFC 8446, D.4: before the second flight, unless HelloRetryRequest brought it earlier.
+    if self.legacy_session_id and not self.retried:
         self.output.append(CHANGE_CIPHER_SPEC)
     if self.certificate_request is not None:
         self.send_client_certificate()

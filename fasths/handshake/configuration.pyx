@@ -11,6 +11,13 @@ from fasths.wire.messages cimport (
 from fasths.wire.writer cimport Writer
 
 from fasths.crypto.aead import find_suite
+from fasths.wire.codes import SignatureScheme
+
+cdef tuple CERTIFICATE_ONLY_SCHEMES = (
+    SignatureScheme.rsa_pkcs1_sha256,
+    SignatureScheme.rsa_pkcs1_sha384,
+    SignatureScheme.rsa_pkcs1_sha512,
+)
 
 
 cdef class Configuration:
@@ -62,11 +69,13 @@ cdef class Configuration:
 
     def encode_constant_parts(self, list certificate_signature_schemes):
         cdef Writer w = Writer.__new__(Writer)
-        # RFC 8446, 4.2.3: schemes that only certificates may use stand in the same list.
+        # RFC 8446, 4.2.3: the schemes that only certificates may use stand in the same list, for
+        # peers that do not know signature_algorithms_cert. No others do: the peer would sign its
+        # CertificateVerify with them.
         cdef list signature_algorithms = list(self.signature_schemes) + [
             scheme
             for scheme in certificate_signature_schemes
-            if scheme not in self.signature_schemes
+            if scheme in CERTIFICATE_ONLY_SCHEMES
         ]
         self.hello_cipher_suites = b"".join(
             [suite.code.to_bytes(2, "big") for suite in self.suites]

@@ -23,5 +23,4 @@ cdef class RecordWriter:
     cdef int append(self, bytes records) except -1
     cdef bint is_empty(self) noexcept
     cdef object pending(self)
-    cdef Py_ssize_t size(self)
     cdef int take(self, Py_ssize_t size) except -1

@@ -102,12 +102,10 @@ cdef class RecordWriter:
             return memoryview(self.outgoing)[self.taken:]
         return self.outgoing
 
-    cdef Py_ssize_t size(self):
-        cdef object pending = self.pending()
-        return 0 if pending is None else len(pending)
-
     cdef int take(self, Py_ssize_t size) except -1:
         """The transport has taken `size` bytes of what pending() returned."""
+        if size > PyBytes_GET_SIZE(self.outgoing) - self.taken:
+            raise ValueError("a BIO took more than it was given")
         self.taken += size
         if self.taken == PyBytes_GET_SIZE(self.outgoing):
             self.outgoing = None

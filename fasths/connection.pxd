@@ -1,0 +1,28 @@
+from fasths._core cimport Engine
+
+
+cdef class Connection:
+    cdef object __weakref__
+    cdef object _context
+    cdef object _read_bio
+    cdef object _write_bio
+    cdef object _hostname
+    cdef object _message_callback
+    cdef Engine _engine
+    # The code of the last call, and an error that is the program's own and does not stick.
+    cdef object _code
+    cdef object _misuse
+    # Written to the BIO but not flushed; taken by write() but not reported yet.
+    cdef bint _unflushed
+    cdef Py_ssize_t _write_pending
+
+    cdef _require_no_role(self)
+    cdef int _copy_into(self, object buffer, bint peek) except -2
+    cdef int _fetch(self) except -2
+    cdef bint _flush(self) except -1
+    cdef bint _fill(self) except -1
+    cdef _want(self, bio, otherwise)
+    cdef _transport_raised(self, error)
+    cdef _set_error_code(self)
+    cdef int _failed(self) except -2
+    cdef int _without_role(self) except -2
