@@ -22,7 +22,7 @@ cdef class Connection:
     cdef bint _flush(self) except -1
     cdef bint _fill(self) except -1
     cdef _want(self, bio, otherwise)
-    cdef _transport_raised(self, error)
+    cdef _look_for_alert(self)
     cdef _set_error_code(self)
     cdef int _failed(self) except -2
     cdef int _without_role(self) except -2

@@ -40,6 +40,9 @@ _NONE = int(NONE)
 _WANT_READ = int(WANT_READ)
 _ZERO_RETURN = int(ZERO_RETURN)
 
+# How often the transport is read for an alert once it refuses to be written to.
+_READS_FOR_ALERT = 8
+
 MessageCallback = Callable[[str, ContentType, bytes], None]
 
 
@@ -261,7 +264,8 @@ class Connection:
         result = self._fetch()
         if result <= 0:
             return b"" if result == 0 else None
-        return self._engine.take(size)  # type: ignore[union-attr]
+        data: bytes = self._engine.take(size)  # type: ignore[union-attr]
+        return data
 
     def _fetch(self) -> int:
         """Make application data available: 1, 0 after close_notify, or -1."""
@@ -279,11 +283,14 @@ class Connection:
                     self._flush()
                 self._code = NONE
                 return 1
-            if engine.has_output() or self._unflushed:
-                if not self._flush() and engine.error is None:
-                    return -1
-            if code == _WANT_READ:
+            blocked = (engine.has_output() or self._unflushed) and not self._flush()
+            if code == _WANT_READ and engine.error is None:
+                # Reading goes on while the BIO takes nothing, or two peers that both write would
+                # wait for each other; but what is unsent is what a caller has to wait for first.
+                code_of_write = self._code
                 if not self._fill():
+                    if blocked and engine.error is None:
+                        self._code = code_of_write
                     return -1
             elif code == _ZERO_RETURN:
                 self._code = ZERO_RETURN
@@ -352,9 +359,28 @@ class Connection:
                     return False
                 self._unflushed = False
         except OSError as error:
-            self._transport_raised(error)
+            self._look_for_alert()
+            if engine.error is None:
+                engine.transport_raised(error)
+            self._set_error_code()
             return False
         return True
+
+    def _look_for_alert(self) -> None:
+        """What the peer said before it closed tells more than the error of a write."""
+        engine = self._engine
+        assert engine is not None
+        for _ in range(_READS_FOR_ALERT):
+            code = engine.fetch() if engine.established else engine.do_handshake()
+            if code != _WANT_READ:
+                return
+            try:
+                count = self._read_bio.read_into(engine.space())
+            except OSError:
+                return
+            if count <= 0:
+                return
+            engine.filled(count)
 
     def _fill(self) -> bool:
         """Read more into the engine; False with the code set where there is nothing now."""
@@ -364,7 +390,8 @@ class Connection:
         try:
             count = bio.read_into(engine.space())
         except OSError as error:
-            self._transport_raised(error)
+            engine.transport_raised(error)
+            self._set_error_code()
             return False
         if count > 0:
             engine.filled(count)
@@ -388,12 +415,6 @@ class Connection:
             self._code = SSLErrorCode.WANT_ACCEPT
         else:
             self._code = otherwise
-
-    def _transport_raised(self, error: OSError) -> None:
-        engine = self._engine
-        assert engine is not None
-        engine.transport_raised(error)
-        self._set_error_code()
 
     # --- Errors
 
@@ -420,8 +441,14 @@ class Connection:
         return NONE if ret > 0 else self._code
 
     def want(self) -> SSLErrorCode:
-        """What the last call waits for: WANT_READ, WANT_WRITE, ..., or NONE."""
+        """What the last call waits for: WANT_READ, WANT_WRITE, ..., or NONE.
+
+        After a fatal error WANT_WRITE says that the BIO has not taken the alert yet.
+        """
         code = self._code
+        engine = self._engine
+        if engine is not None and engine.error is not None and engine.has_output():
+            return WANT_WRITE
         return NONE if code in (SSL, SYSCALL, ZERO_RETURN) else code
 
     @property

@@ -1,0 +1,127 @@
+"""The command line of the comparison: `python -m bench`."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.cases import ROWS, Row, select_rows
+from bench.certificates import Credentials, make_credentials
+from bench.environment import environment
+from bench.job import Job, run_worker
+from bench.report import preamble, table
+from bench.results import Result
+from bench.stacks import NAMES
+
+_EPILOGUE = (
+    "rows: "
+    + ", ".join(row.name for row in ROWS)
+    + "; a kind (handshake, bulk) names all \
+of its rows."
+)
+
+
+class Effort(NamedTuple):
+    """How much is measured; see Job."""
+
+    rounds: int
+    batch: int
+    megabytes: float
+    pairs: int
+
+
+# By kind of row, in full and quick; a socket's batch takes long, a memory round has own processes.
+_FULL = {
+    "handshake": Effort(60, 25, 0, 0),
+    "bulk": Effort(40, 0, 8, 0),
+    "memory": Effort(5, 0, 0, 400),
+    "sockets": Effort(12, 100, 0, 0),
+}
+_QUICK = {
+    "handshake": Effort(12, 20, 0, 0),
+    "bulk": Effort(8, 0, 4, 0),
+    "memory": Effort(2, 0, 0, 200),
+    "sockets": Effort(3, 80, 0, 0),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures fasths beside the standard library's ssl and pyOpenSSL, in turns, "
+        "and a handshake also beside the crypto floor: its cryptographic primitives alone.",
+        epilog=_EPILOGUE,
+    )
+    parser.add_argument(
+        "--rows", metavar="ROW[,ROW]", default="", help="measure only these rows (default: all)"
+    )
+    parser.add_argument(
+        "--stacks",
+        metavar="NAME[,NAME]",
+        default=",".join(NAMES),
+        help=f"compare only these stacks (default: {','.join(NAMES)})",
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every row")
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller rounds: seconds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    parser.add_argument("--quiet", action="store_true", help="print nothing (for use with --json)")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and write; the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    stacks = tuple(options.stacks.split(","))
+    try:
+        rows = select_rows(options.rows.split(",") if options.rows else [])
+    except ValueError as error:
+        parser.error(str(error))
+    if unknown := set(stacks) - set(NAMES):
+        parser.error(f"no stack is called {', '.join(sorted(unknown))}")
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds takes a positive number")
+
+    def say(text: str = "") -> None:
+        if not options.quiet:
+            print(text, flush=True)
+
+    facts = environment()
+    say(preamble(facts))
+    credentials = {leaf: make_credentials(leaf) for leaf in sorted({row.leaf for row in rows})}
+    results: list[Result] = []
+    known_notes: set[str] = set()
+    failed = False
+    for row in rows:
+        job = _job(row, stacks, credentials[row.leaf], options.quick, options.rounds)
+        try:
+            result = Result.from_json(run_worker(job))
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            print(f"{row.title}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        results.append(result)
+        say("\n" + table(row, result, known_notes))
+    if options.json is not None:
+        written = {
+            "environment": facts,
+            "quick": options.quick,
+            "rows": {result.row: result.to_json() for result in results},
+        }
+        options.json.write_text(json.dumps(written, indent=1) + "\n")
+    return 1 if failed else 0
+
+
+def _job(
+    row: Row, stacks: tuple[str, ...], credentials: Credentials, quick: bool, rounds: int | None
+) -> Job:
+    effort = (_QUICK if quick else _FULL)[row.kind]
+    if rounds is not None:
+        effort = effort._replace(rounds=rounds)
+    return Job(row.name, stacks, credentials, **effort._asdict())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

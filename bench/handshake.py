@@ -1,0 +1,111 @@
+"""Full handshakes in memory, the client's time apart from the server's."""
+
+import gc
+from time import perf_counter_ns
+from typing import Any
+
+from bench.cases import GROUP_NAMES, SUITE
+from bench.floor import Floor
+from bench.job import Job
+from bench.results import FLOOR, Column, Result
+from bench.server_hello import Negotiated, read_server_hello
+from bench.stacks import Stack, Unavailable, make_stack
+
+COLUMNS = [Column(name, "us", lower_is_better=True) for name in ("both", "client", "server")]
+_TLS_1_3, _AES_128_GCM_SHA256 = 0x0304, 0x1301
+
+
+def usable_stacks(job: Job, result: Result) -> dict[str, Stack[Any]]:
+    """The stacks that can do this row with exactly its settings; result notes the others."""
+    stacks = {}
+    for name in job.stacks:
+        try:
+            stack = make_stack(name, job.row, job.credentials)
+            tickets = _check_settings(stack, job)
+        except Unavailable as reason:
+            result.skipped[name] = str(reason)
+            continue
+        stacks[name] = stack
+        result.notes.extend(stack.deviations)
+        if tickets:
+            result.notes.append(f"{name}'s server sends {tickets} bytes of session tickets")
+    return stacks
+
+
+def _check_settings(stack: Stack[Any], job: Job) -> int:
+    """One handshake, checked on the wire; returns how many bytes the server sent after it."""
+    client, server = stack.client(), stack.server()
+    try:
+        flight = server.advance(client.advance(b""))
+        rest: bytes = server.advance(client.advance(flight))
+    except Exception as error:
+        raise Unavailable(f"not possible with this row's settings: {error}") from error
+    negotiated = read_server_hello(flight)
+    asked = Negotiated(_TLS_1_3, _AES_128_GCM_SHA256, job.row.group)
+    if negotiated != asked:
+        group = GROUP_NAMES.get(negotiated.group, hex(negotiated.group))
+        differs = f"{group} instead of {GROUP_NAMES[asked.group]}"
+        if negotiated[:2] != asked[:2]:
+            differs = f"{negotiated.version:#x}, {negotiated.suite:#x} instead of TLS 1.3, {SUITE}"
+        raise Unavailable(f"not possible: {stack.version} negotiated {differs}")
+    if not (client.established and server.established):
+        raise Unavailable("the handshake needs more than one round trip")
+    return len(rest)
+
+
+def measure(job: Job) -> Result:
+    """Every stack's handshakes and the floor's, in turns."""
+    result = Result(job.row_name, COLUMNS)
+    stacks = usable_stacks(job, result)
+    floor = Floor(job.row, job.credentials)
+    for stack in stacks.values():
+        _time_handshakes(stack, job.batch)  # warm up
+    _time_floor(floor, job.batch)
+    for _ in range(job.rounds):
+        for name, stack in stacks.items():
+            result.add(name, **_time_handshakes(stack, job.batch))
+        result.add(FLOOR, **_time_floor(floor, job.batch))
+    return result
+
+
+def _time_handshakes(stack: Stack[Any], count: int) -> dict[str, float]:
+    """Mean microseconds over `count` handshakes.
+
+    A side's time is that of making its endpoint and of its calls. "both" is the whole loop: the
+    two sides, freeing their connections, and the loop itself.
+    """
+    clock = perf_counter_ns
+    make_client, make_server = stack.client, stack.server
+    client_time = server_time = 0
+    gc.collect()
+    start = clock()
+    for _ in range(count):
+        at_start = clock()
+        client = make_client()
+        hello = client.advance(b"")
+        client_started = clock()
+        server = make_server()
+        flight = server.advance(hello)
+        server_answered = clock()
+        finished = client.advance(flight)
+        client_finished = clock()
+        server.advance(finished)
+        server_finished = clock()
+        client_time += client_started - at_start + client_finished - server_answered
+        server_time += server_answered - client_started + server_finished - client_finished
+        if not (client.established and server.established):
+            raise RuntimeError("a handshake did not complete")
+    both = clock() - start
+    scale = 1000 * count
+    return {"both": both / scale, "client": client_time / scale, "server": server_time / scale}
+
+
+def _time_floor(floor: Floor, count: int) -> dict[str, float]:
+    gc.collect()
+    client_time = server_time = 0
+    for _ in range(count):
+        client, server = floor.handshake()
+        client_time += client
+        server_time += server
+    client_mean, server_mean = client_time / count / 1000, server_time / count / 1000
+    return {"both": client_mean + server_mean, "client": client_mean, "server": server_mean}

@@ -1,0 +1,84 @@
+"""One row's work order, and the process that carries it out.
+
+A worker is a fresh interpreter, because OpenSSL reads its configuration once per process: the
+configuration that the parent gives it pins the suite and the group and turns session tickets off
+for every OpenSSL in the process, which ssl before Python 3.15 has no calls for.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.cases import OPENSSL_GROUPS, ROWS, SUITE, Row
+from bench.certificates import Credentials
+
+ROOT = Path(__file__).resolve().parent.parent
+_OPENSSL_CONFIGURATION = """\
+openssl_conf = bench
+[bench]
+ssl_conf = bench_ssl
+[bench_ssl]
+system_default = bench_defaults
+[bench_defaults]
+Ciphersuites = {suite}
+NumTickets = 0
+Groups = {group}
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told.
+
+    rounds: how often the stacks take turns. batch: handshakes in a round. megabytes: data in a
+    bulk round. pairs: connections that a memory round holds at once.
+    """
+
+    row_name: str
+    stacks: tuple[str, ...]
+    credentials: Credentials
+    rounds: int
+    batch: int
+    megabytes: float
+    pairs: int
+
+    @property
+    def row(self) -> Row:
+        return next(row for row in ROWS if row.name == self.row_name)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        data = json.loads(text)
+        data["credentials"] = Credentials(**data["credentials"])
+        data["stacks"] = tuple(data["stacks"])
+        return cls(**data)
+
+
+def run_worker(job: Job, module: str = "bench.worker", timeout: float = 300) -> Any:
+    """Run `module` in a fresh interpreter with this job; return the JSON it answers with."""
+    with TemporaryDirectory(prefix="fasths-bench-") as directory:
+        configuration = Path(directory, "openssl.cnf")
+        configuration.write_text(
+            _OPENSSL_CONFIGURATION.format(suite=SUITE, group=OPENSSL_GROUPS[job.row.group])
+        )
+        worker = subprocess.run(
+            [sys.executable, "-m", module],
+            input=job.to_json(),
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "OPENSSL_CONF": str(configuration)},
+            timeout=timeout,
+            check=False,
+        )
+    if worker.returncode != 0:
+        raise RuntimeError(f"the worker for {job.row_name} ended with {worker.returncode}")
+    return json.loads(worker.stdout)

@@ -1,0 +1,101 @@
+"""The comparison as plain text."""
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from bench.cases import GROUP_NAMES, SUITE, Row
+from bench.results import FLOOR, Column, Result
+
+_UNITS = {
+    "us": "microseconds",
+    "GB/s": "GB/s through both ends",
+    "KB": "KB",
+    "/s": "handshakes per second",
+}
+_WIDTH = 98
+
+
+def preamble(environment: dict[str, str]) -> str:
+    """What was measured, on what, under which settings."""
+    facts = [
+        f"fasths beside its peers: {environment['machine']}",
+        f"{environment['python']}; cryptography {environment['cryptography']}; "
+        f"ssl with {environment['ssl']}; pyOpenSSL {environment['pyOpenSSL']}; "
+        f"fasths {environment['fasths']}",
+    ]
+    settings = (
+        f"Settings, the same for everyone: TLS 1.3, {SUITE}, one group (X25519 where none is "
+        "named), the same certificates, the server's chain verified afresh in every handshake "
+        "with its host name checked, no client certificate, no session tickets "
+        "(OpenSSL's default of two is turned off), no ALPN. Stacks take turns; every figure is the "
+        "best of all rounds, with the median in brackets. Client and server times are those around "
+        "each side's own calls, making the connection included."
+    )
+    return "\n".join([*_wrapped(facts), "", *_wrapped([settings])])
+
+
+def table(row: Row, result: Result, known: set[str]) -> str:
+    """One row's figures, and those of its notes that are not in `known`, which they join."""
+    unit = _UNITS[result.columns[0].unit]
+    if row.kind == "handshake" and GROUP_NAMES[row.group] not in row.title:
+        title = f"{row.title}, {GROUP_NAMES[row.group]}"
+    else:
+        title = row.title
+    return "\n".join([title, "-" * len(title), *_grid(result, unit), *_remarks(result, known)])
+
+
+def _grid(result: Result, unit: str) -> Iterator[str]:
+    if not result.samples:
+        return
+    columns = result.columns
+    heading = [unit] if len(columns) == 1 else [column.name for column in columns]
+    lines = [["", *heading, "fasths is"]]
+    for stack in result.samples:
+        figures = [_figure(result, stack, column) for column in columns]
+        lines.append([stack, *figures, _advantages(result, stack)])
+    over = [result.over_floor(column.name) for column in columns]
+    if any(over):
+        lines.append(["fasths over floor", *map(_percent, over), ""])
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    if len(columns) > 1:
+        yield " " * (widths[0] + 5) + unit
+    for name, *figures, last in lines:
+        padded = [cell.rjust(width) for cell, width in zip(figures, widths[1:-1], strict=True)]
+        yield ("  " + "   ".join([name.ljust(widths[0]), *padded, last])).rstrip()
+
+
+def _figure(result: Result, stack: str, column: Column) -> str:
+    best, median = result.best(stack, column.name), result.median(stack, column.name)
+    digits = {"us": 1, "GB/s": 2, "KB": 1, "/s": 0}[column.unit]
+    return f"{best:,.{digits}f} ({median:,.{digits}f})"
+
+
+def _advantages(result: Result, stack: str) -> str:
+    if stack in ("fasths", FLOOR):
+        return ""
+    ratios = [result.advantage(column.name, over=stack) for column in result.columns]
+    if None in ratios:
+        return ""
+    words = {"KB": "smaller"}.get(result.columns[0].unit, "faster")
+    return "  ".join(f"{ratio:.2f}x" for ratio in ratios) + f" {words}"
+
+
+def _percent(over: dict[str, float] | None) -> str:
+    return "" if over is None else f"{over['best']:+.1f}% ({over['median']:+.1f}%)"
+
+
+def _remarks(result: Result, known: set[str]) -> Iterator[str]:
+    for stack, reason in result.skipped.items():
+        yield from _wrapped([f"  {stack}: {reason}"], hanging="    ")
+    for note in result.notes:
+        if note in known:
+            continue
+        known.add(note)
+        yield from _wrapped([f"  note: {note}"], hanging="    ")
+
+
+def _wrapped(paragraphs: Iterable[str], hanging: str = "") -> Iterator[str]:
+    width = min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns)
+    for paragraph in paragraphs:
+        yield from textwrap.wrap(paragraph, width, subsequent_indent=hanging)

@@ -1,0 +1,94 @@
+"""fasths: Connection over MemoryBIO, or over SocketBIO."""
+
+import socket
+
+import fasths
+from bench.cases import SUITE, Row
+from bench.certificates import HOSTNAME, Credentials
+
+
+class FasthsEndpoint:
+    """A Connection and its MemoryBIO."""
+
+    __slots__ = ("bio", "connection", "established")
+
+    def __init__(self, context: fasths.Context, hostname: str | None) -> None:
+        self.bio = fasths.MemoryBIO()
+        self.connection = fasths.Connection(context, self.bio, server_hostname=hostname)
+        if hostname is None:
+            self.connection.set_accept_state()
+        else:
+            self.connection.set_connect_state()
+        self.established = False
+
+    def advance(self, incoming: bytes) -> bytes:
+        if incoming:
+            self.bio.write(incoming)
+        result = self.connection.do_handshake()
+        if result == 1:
+            self.established = True
+        elif self.connection.get_error(result) != fasths.SSLErrorCode.WANT_READ:
+            raise RuntimeError(f"the handshake failed: {self.connection.last_error}")
+        return self.bio.read()
+
+
+class FasthsStack:
+    """A client and a server Context."""
+
+    version = fasths.__version__
+    deviations: tuple[str, ...] = ()
+
+    def __init__(self, row: Row, credentials: Credentials) -> None:
+        group = fasths.NamedGroup(row.group)
+        self.client_context = fasths.Context(
+            trust=fasths.TrustStore.from_pem(credentials.ca.encode()),
+            minimum_version=fasths.TLSVersion.TLSv1_3,
+            cipher_suites=[SUITE],
+            groups=[group],
+        )
+        identity = fasths.Identity.from_pem(credentials.leaf.encode(), credentials.key.encode())
+        self.server_context = fasths.Context(
+            identities=[identity],
+            minimum_version=fasths.TLSVersion.TLSv1_3,
+            cipher_suites=[SUITE],
+            groups=[group],
+        )
+
+    def client(self) -> FasthsEndpoint:
+        return FasthsEndpoint(self.client_context, HOSTNAME)
+
+    def server(self) -> FasthsEndpoint:
+        return FasthsEndpoint(self.server_context, None)
+
+    def transfer(
+        self, sender: FasthsEndpoint, receiver: FasthsEndpoint, data: bytes, count: int
+    ) -> None:
+        write, drain = sender.connection.write, sender.bio.read
+        feed, read_into = receiver.bio.write, receiver.connection.read_into
+        size = len(data)
+        buffer = bytearray(size)
+        view = memoryview(buffer)
+        for _ in range(count):
+            if write(data) != size:
+                raise RuntimeError("a write into memory was not taken whole")
+            feed(drain())
+            unread = size
+            while unread:
+                received = read_into(buffer if unread == size else view[:unread])
+                if received <= 0:
+                    raise RuntimeError("data was lost on its way through memory")
+                unread -= received
+
+    def handshake_on(self, sock: socket.socket, *, server: bool) -> None:
+        context = self.server_context if server else self.client_context
+        connection = fasths.Connection(
+            context, fasths.SocketBIO(sock), server_hostname=None if server else HOSTNAME
+        )
+        result = connection.accept() if server else connection.connect()
+        if result != 1:
+            raise RuntimeError(f"the handshake failed: {connection.last_error}")
+        sock.close()
+
+
+def make(row: Row, credentials: Credentials) -> FasthsStack:
+    return FasthsStack(row, credentials)

@@ -1,0 +1,101 @@
+"""pyOpenSSL: Connection with its own pair of memory BIOs, or over a socket."""
+
+import socket
+
+from cryptography.x509 import load_pem_x509_certificate
+from OpenSSL import SSL, crypto
+
+from bench.cases import SUITE, Row
+from bench.certificates import HOSTNAME, Credentials
+
+# Takes a whole flight or a whole record in one bio_read.
+_READ_SIZE = 18 * 1024
+
+
+class PyOpenSSLEndpoint:
+    """A Connection without a socket."""
+
+    __slots__ = ("connection", "established")
+
+    def __init__(self, context: SSL.Context, hostname: bytes | None) -> None:
+        self.connection = SSL.Connection(context, None)
+        if hostname is None:
+            self.connection.set_accept_state()
+        else:
+            self.connection.set_tlsext_host_name(hostname)
+            self.connection.set_connect_state()
+        self.established = False
+
+    def advance(self, incoming: bytes) -> bytes:
+        if incoming:
+            self.connection.bio_write(incoming)
+        try:
+            self.connection.do_handshake()
+        except SSL.WantReadError:
+            pass
+        else:
+            self.established = True
+        try:
+            return self.connection.bio_read(_READ_SIZE)
+        except SSL.WantReadError:
+            return b""
+
+
+class PyOpenSSLStack:
+    """A client and a server Context."""
+
+    version = SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode()
+    deviations: tuple[str, ...] = (
+        "pyOpenSSL verifies the chain, but not the host name (it has no call for that)",
+    )
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.client_context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        self.server_context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        for context in (self.client_context, self.server_context):
+            context.set_min_proto_version(SSL.TLS1_3_VERSION)
+            context.set_tls13_ciphersuites(SUITE.encode())
+        store = self.client_context.get_cert_store()
+        if store is None:
+            raise RuntimeError("this Context has no certificate store")
+        ca = load_pem_x509_certificate(credentials.ca.encode())
+        store.add_cert(crypto.X509.from_cryptography(ca))
+        self.client_context.set_verify(SSL.VERIFY_PEER)
+        self.server_context.use_certificate(load_pem_x509_certificate(credentials.leaf.encode()))
+        self.server_context.use_privatekey(
+            crypto.load_privatekey(crypto.FILETYPE_PEM, credentials.key.encode())
+        )
+
+    def client(self) -> PyOpenSSLEndpoint:
+        return PyOpenSSLEndpoint(self.client_context, HOSTNAME.encode())
+
+    def server(self) -> PyOpenSSLEndpoint:
+        return PyOpenSSLEndpoint(self.server_context, None)
+
+    def transfer(
+        self, sender: PyOpenSSLEndpoint, receiver: PyOpenSSLEndpoint, data: bytes, count: int
+    ) -> None:
+        write, drain = sender.connection.send, sender.connection.bio_read
+        feed, read_into = receiver.connection.bio_write, receiver.connection.recv_into
+        size = len(data)
+        buffer = bytearray(size)
+        for _ in range(count):
+            write(data)
+            feed(drain(_READ_SIZE))
+            unread = size
+            while unread:
+                unread -= read_into(buffer, unread)
+
+    def handshake_on(self, sock: socket.socket, *, server: bool) -> None:
+        connection = SSL.Connection(self.server_context if server else self.client_context, sock)
+        if server:
+            connection.set_accept_state()
+        else:
+            connection.set_tlsext_host_name(HOSTNAME.encode())
+            connection.set_connect_state()
+        connection.do_handshake()
+        sock.close()
+
+
+def make(row: Row, credentials: Credentials) -> PyOpenSSLStack:
+    return PyOpenSSLStack(credentials)

@@ -1,0 +1,88 @@
+"""The standard library's ssl: SSLObject over MemoryBIO, SSLSocket over sockets.
+
+Before Python 3.15 ssl has no setter for TLS 1.3 suites and groups; OpenSSL's configuration file
+(jobs.py) pins both.
+"""
+
+import socket
+import ssl
+
+from bench.cases import Row
+from bench.certificates import HOSTNAME, Credentials, leaf_files
+from bench.stacks import Unavailable
+
+
+class StdlibEndpoint:
+    """An SSLObject and its two MemoryBIOs."""
+
+    __slots__ = ("established", "incoming", "object", "outgoing")
+
+    def __init__(self, context: ssl.SSLContext, server_side: bool, hostname: str | None) -> None:
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.object = context.wrap_bio(self.incoming, self.outgoing, server_side, hostname)
+        self.established = False
+
+    def advance(self, incoming: bytes) -> bytes:
+        if incoming:
+            self.incoming.write(incoming)
+        try:
+            self.object.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        else:
+            self.established = True
+        return self.outgoing.read()
+
+
+class StdlibStack:
+    """A client and a server SSLContext."""
+
+    version = ssl.OPENSSL_VERSION
+    deviations: tuple[str, ...] = ()
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for context in (self.client_context, self.server_context):
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            context.maximum_version = ssl.TLSVersion.TLSv1_3
+        self.client_context.load_verify_locations(cadata=credentials.ca)
+        self.server_context.num_tickets = 0
+        with leaf_files(credentials) as (leaf, key):
+            self.server_context.load_cert_chain(leaf, key)
+
+    def client(self) -> StdlibEndpoint:
+        return StdlibEndpoint(self.client_context, False, HOSTNAME)
+
+    def server(self) -> StdlibEndpoint:
+        return StdlibEndpoint(self.server_context, True, None)
+
+    def transfer(
+        self, sender: StdlibEndpoint, receiver: StdlibEndpoint, data: bytes, count: int
+    ) -> None:
+        write, drain = sender.object.write, sender.outgoing.read
+        feed, read = receiver.incoming.write, receiver.object.read
+        size = len(data)
+        buffer = bytearray(size)
+        for _ in range(count):
+            write(data)
+            feed(drain())
+            unread = size
+            while unread:
+                # The stubs know only the form of read() that returns bytes.
+                unread -= read(unread, buffer)  # type: ignore[operator]
+
+    def handshake_on(self, sock: socket.socket, *, server: bool) -> None:
+        if server:
+            connection = self.server_context.wrap_socket(sock, server_side=True)
+        else:
+            connection = self.client_context.wrap_socket(sock, server_hostname=HOSTNAME)
+        connection.close()
+
+
+def make(row: Row, credentials: Credentials) -> StdlibStack:
+    try:
+        return StdlibStack(credentials)
+    except ssl.SSLError as error:
+        raise Unavailable(f"{ssl.OPENSSL_VERSION} refuses the settings: {error}") from error

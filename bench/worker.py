@@ -1,0 +1,24 @@
+"""A row's worker process: a job on standard input, its result as JSON on standard output."""
+
+import json
+import sys
+
+from bench import bulk, handshake, memory, sockets
+from bench.job import Job
+
+MEASURES = {
+    "handshake": handshake.measure,
+    "bulk": bulk.measure,
+    "memory": memory.measure,
+    "sockets": sockets.measure,
+}
+
+
+def main() -> None:
+    """Measure what the job names."""
+    job = Job.from_json(sys.stdin.read())
+    json.dump(MEASURES[job.row.kind](job).to_json(), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

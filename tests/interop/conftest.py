@@ -1,0 +1,85 @@
+"""Fixtures of the interoperation tests: one per tool, and the certificates."""
+
+import fcntl
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .credentials import Authority
+from .peers import GnuTLS, Go, OpenSSL, Stdlib, require
+
+GO_SOURCE = Path(__file__).with_name("go")
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """An authority that both sides know, and one that only its own leaves know."""
+
+    authority: Authority
+    stranger: Authority
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    directory = tmp_path_factory.mktemp("certificates")
+    return Certificates(Authority(directory, "authority"), Authority(directory, "stranger"))
+
+
+@pytest.fixture(scope="session")
+def stdlib() -> Stdlib:
+    return Stdlib()
+
+
+@pytest.fixture(scope="session")
+def openssl() -> OpenSSL:
+    return OpenSSL()
+
+
+@pytest.fixture(scope="session")
+def gnutls() -> GnuTLS:
+    return GnuTLS()
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    return require("curl")
+
+
+@pytest.fixture(scope="session")
+def nginx() -> str:
+    return require("nginx")
+
+
+@pytest.fixture(scope="session")
+def go(tmp_path_factory: pytest.TempPathFactory) -> Go:
+    """Builds the Go program, once for all of pytest-xdist's workers."""
+    compiler = require("go")
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        directory = directory.parent
+    program = directory / "interop-go"
+    with open(directory / "interop-go.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            built = subprocess.run(
+                [compiler, "build", "-o", program, "."],
+                cwd=GO_SOURCE,
+                env={
+                    "HOME": str(directory),  # for the build cache, where there is no home
+                    **os.environ,
+                    "GOTOOLCHAIN": "local",
+                    "GOFLAGS": "-mod=readonly -buildvcs=false",
+                    "CGO_ENABLED": "0",
+                },
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+            if "requires go >=" in built.stderr:
+                pytest.skip(f"go is too old: {built.stderr.strip()}")
+            assert built.returncode == 0, built.stderr
+    return Go(program)

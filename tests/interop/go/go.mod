@@ -1,0 +1,3 @@
+module fasths/interop
+
+go 1.24
