@@ -5,7 +5,7 @@
 # and raised nowhere: the methods below answer with a number of SSLErrorCode.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
@@ -162,7 +162,7 @@ cdef class Engine:
         return 0
 
     cdef int take_change_cipher_spec(self) except -1:
-        """RFC 8446, 5: one octet 1, dropped between the first ClientHello and the peer's Finished."""
+        """RFC 8446, 5: the octet 1, dropped from the first ClientHello to the peer's Finished."""
         if self.message_callback is not None:
             self.report(
                 "received",

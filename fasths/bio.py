@@ -92,7 +92,7 @@ def _is_retry(error: OSError) -> bool:
 
 
 class Pipe:
-    """Bytes on their way in one direction: the chunk being read from `start` on, and those after it.
+    """Bytes on their way in one direction: a chunk, read from `start` on, and those after it.
 
     An empty pipe holds nothing but itself.
     """
@@ -422,6 +422,6 @@ def as_bio(transport: object) -> BIO:
     if hasattr(transport, "read") and hasattr(transport, "write"):
         return StreamBIO(transport)
     raise TypeError(
-        f"{type(transport).__name__} is not a BIO: it has neither read_into and write, nor the read "
-        "and write of ssl.MemoryBIO (a socket is passed as fasths.SocketBIO(sock))"
+        f"{type(transport).__name__} is not a BIO: it has neither read_into and write, nor the "
+        "read and write of ssl.MemoryBIO (a socket is passed as fasths.SocketBIO(sock))"
     )

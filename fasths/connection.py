@@ -94,11 +94,7 @@ class Connection:
         """
         self._require_no_role()
         context = self._context
-        if (
-            self._hostname is None
-            and context.check_hostname
-            and context.verify is not Verify.NONE
-        ):
+        if self._hostname is None and context.check_hostname and context.verify is not Verify.NONE:
             raise ValueError("a client that checks host names needs server_hostname")
         hostname = server_name = None
         if self._hostname is not None:
@@ -157,9 +153,9 @@ class Connection:
             return self._without_role()
         while True:
             code = engine.do_handshake()
-            if engine.has_output() or self._unflushed:
-                if not self._flush() and engine.error is None:
-                    return -1
+            unsent = (engine.has_output() or self._unflushed) and not self._flush()
+            if unsent and engine.error is None:
+                return -1
             if code == _NONE and engine.error is None:
                 self._code = NONE
                 return 1

@@ -1,6 +1,6 @@
 # The cipher suites of TLS 1.3: an AEAD and a hash each (RFC 8446, B.4).
 
-from cryptography.exceptions import InvalidTag  # noqa: F401
+from cryptography.exceptions import InvalidTag  # no-cython-lint: for fasths.record
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from fasths.crypto.key_schedule cimport SHA256, SHA384, Hash

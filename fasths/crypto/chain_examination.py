@@ -100,8 +100,9 @@ _LIBRARY_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _LIBRARY_DIGESTS = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 # What the library raises for certificates that it can load, but not read.
-UNREADABLE = (
+_UNREADABLE = (
     ValueError,
+    TypeError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,
@@ -175,7 +176,7 @@ class ChainExamination:
             or not all(each.issuer.rdns for each in path)
             or any(each.critical_oids & _IGNORED for each in path)
             or any(each.basic_constraints is None for each in issuers)
-            or any(each.name_constraints is not None for each in issuers)
+            or any(each.name_constraints is not None for each in path)
             # Issued by itself to itself: does not count for the length of a path.
             or any(each.is_self_issued for each in issuers[:-1])
             or any(_is_foreign_issuer(each.certificate) for each in issuers)
@@ -206,7 +207,7 @@ class ChainExamination:
             try:
                 if certificate.subject == name:
                     found.append(certificate)
-            except ValueError:
+            except _UNREADABLE:
                 continue  # a certificate without a readable name issues nothing
         return found
 
@@ -380,7 +381,7 @@ class _Certificate:
             self.subject = certificate.subject
             self.issuer = certificate.issuer
             self.extensions = certificate.extensions
-        except UNREADABLE as error:
+        except _UNREADABLE as error:
             raise Refusal(INVALID_EXTENSION, f"a certificate cannot be read: {error!a}") from None
         self.is_self_issued = self.subject == self.issuer
         self.basic_constraints = self._get(x509.BasicConstraints)

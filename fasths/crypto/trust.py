@@ -81,7 +81,10 @@ class TrustStore:
     def from_pem(cls, data: bytes | str) -> TrustStore:
         """From PEM text with at least one certificate. ValueError: none, or one does not parse."""
         data = data.encode() if isinstance(data, str) else bytes(data)
-        return cls(x509.load_pem_x509_certificates(data))
+        try:
+            return cls(x509.load_pem_x509_certificates(data))
+        except x509.InvalidVersion as error:
+            raise ValueError(str(error)) from None
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> TrustStore:
@@ -91,7 +94,7 @@ class TrustStore:
             if b"-----BEGIN" in data:
                 return cls.from_pem(data)
             return cls([x509.load_der_x509_certificate(data)])
-        except ValueError as error:
+        except (ValueError, x509.InvalidVersion) as error:
             raise ValueError(f"{os.fspath(path)}: no certificate can be read: {error}") from error
 
     @classmethod
@@ -195,7 +198,7 @@ class TrustStore:
         for certificate in self.certificates:
             try:
                 subject = certificate.subject
-            except ValueError:
+            except (ValueError, TypeError):
                 continue  # a name that cannot be decoded names no issuer
             found[subject] = (*found.get(subject, ()), certificate)
         return found
@@ -254,13 +257,13 @@ def _readable_certificates(data: bytes) -> list[x509.Certificate]:
             if b"-----BEGIN" not in data:
                 return [x509.load_der_x509_certificate(data)]
             return x509.load_pem_x509_certificates(data)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             pass  # one of them is bad, or there is none: take them one by one
         certificates = []
         for match in _PEM_CERTIFICATE.finditer(data):
             try:
                 certificates.append(x509.load_pem_x509_certificate(match.group()))
-            except ValueError:
+            except (ValueError, x509.InvalidVersion):
                 continue
         return certificates
 

@@ -33,11 +33,9 @@ from cryptography.x509.verification import (
     ExtensionPolicy,
     Policy,
     PolicyBuilder,
-    VerificationError,
 )
 
 from fasths.crypto.chain_examination import (
-    UNREADABLE,
     ChainExamination,
     check_leaf_key,
     serves,
@@ -45,6 +43,7 @@ from fasths.crypto.chain_examination import (
 from fasths.crypto.host_names import host_matches, normalize_hostname, parse_address
 from fasths.crypto.trust import TrustStore
 from fasths.crypto.verify_errors import UNSPECIFIED, Refusal
+from fasths.wire.codes import AlertDescription
 from fasths.wire.errors import CertificateError
 
 __all__ = ["ChainVerifier", "normalize_hostname"]
@@ -130,7 +129,8 @@ class _Verification:
             path = self._ask_library(certificates, host)
             if path is not None:
                 return path
-        except (VerificationError, Refusal, *UNREADABLE) as error:
+        except Exception as error:
+            # Besides its own, the library has many exceptions for fields that it cannot read.
             objection = str(error)
         return self._examine(certificates, host, objection)
 
@@ -169,11 +169,12 @@ class _Verification:
                 return path
         except Refusal as refusal:
             raise refusal.as_error(host) from None
-        except UNREADABLE as error:
-            objection = str(error)
+        except Exception as error:
+            # What cannot be read to its end cannot be trusted, whatever the reason.
+            objection = f"a certificate cannot be read: {error}"
         # What the library says may quote the peer's certificates.
         sentence = ascii(objection.partition(" (encountered processing")[0])[1:-1]
-        raise Refusal(UNSPECIFIED, sentence).as_error()
+        raise Refusal(UNSPECIFIED, sentence, AlertDescription.bad_certificate).as_error()
 
 
 @lru_cache(maxsize=1024)
@@ -185,7 +186,9 @@ def _library_subject(host: str) -> x509.DNSName | x509.IPAddress | None:
     return x509.DNSName(host) if _LIBRARY_NAME.fullmatch(host) else None
 
 
-# The library calls these with each certificate of a path, and takes an exception for a no.
+# The library calls these with each certificate of a path, and takes an exception for a no. Its own
+# rules for name constraints know fewer kinds of names than those of name_constraints.py, which has
+# the say where there are any.
 
 
 def _leaf_policy(purpose: x509.ObjectIdentifier) -> ExtensionPolicy:
@@ -197,6 +200,7 @@ def _leaf_policy(purpose: x509.ObjectIdentifier) -> ExtensionPolicy:
         ExtensionPolicy.permit_all()
         .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, check_usage)
         .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _purpose_check(purpose))
+        .require_not_present(x509.NameConstraints)
     )
 
 
@@ -211,7 +215,6 @@ def _issuer_policy(purpose: x509.ObjectIdentifier) -> ExtensionPolicy:
         .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
         .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, check_usage)
         .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _purpose_check(purpose))
-        # Its own rules for these know fewer kinds of names than those of name_constraints.py.
         .require_not_present(x509.NameConstraints)
     )
 

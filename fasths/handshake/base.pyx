@@ -7,17 +7,13 @@
 # A step is found in the role's table by (state, message type). What the table omits is
 # unexpected_message.
 
-from fasths.crypto.aead cimport Suite
 from fasths.crypto.key_schedule cimport (
     EarlySecret,
-    ExporterSecret,
-    HandshakeSecret,
     MasterSecret,
     TrafficSecret,
     Transcript,
 )
 from fasths.crypto.signatures cimport certificate_verify_content, sign, verify
-from fasths.handshake.configuration cimport Configuration
 from fasths.wire.extensions cimport contains_u16
 from fasths.wire.messages cimport (
     CertificateVerify,
@@ -116,7 +112,7 @@ cdef class Handshake:
         return 0
 
     cdef tuple derive_application_secrets(self):
-        """(client's, server's) traffic secrets, once the transcript ends in the server's Finished."""
+        """(client's, server's) secrets, once the transcript ends in the server's Finished."""
         cdef MasterSecret master = self.handshake_secret.master_secret()
         cdef bytes transcript_hash = self.transcript.digest()
         cdef TrafficSecret client, server
@@ -130,7 +126,7 @@ cdef class Handshake:
         return client, server
 
     cdef object choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert):
-        """The first identity that can sign for the peer, with the scheme set in the outcome; or None.
+        """The first identity that can sign for the peer, its scheme set in the outcome; or None.
 
         RFC 8446, 4.4.2.2: one whose chain is also signed in ways that the peer accepts comes
         before one whose chain is not, and such a chain is better than none.

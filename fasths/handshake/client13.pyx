@@ -7,7 +7,6 @@ from libc.stdint cimport uint64_t
 from fasths.crypto.groups cimport KeyExchange
 from fasths.crypto.key_schedule cimport TrafficSecret, Transcript
 from fasths.handshake.base cimport *
-from fasths.handshake.configuration cimport Configuration
 from fasths.handshake.post_handshake cimport PostHandshake
 from fasths.wire.constants cimport *
 from fasths.wire.extensions cimport *

@@ -5,7 +5,6 @@ import os
 from fasths.crypto.groups cimport respond
 from fasths.crypto.key_schedule cimport TrafficSecret, Transcript
 from fasths.handshake.base cimport *
-from fasths.handshake.configuration cimport Configuration
 from fasths.handshake.post_handshake cimport PostHandshake
 from fasths.wire.constants cimport *
 from fasths.wire.extensions cimport contains_u16, find_key_share

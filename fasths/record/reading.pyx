@@ -8,7 +8,6 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndS
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memmove
 
-from fasths.record.protection cimport OpeningKey
 from fasths.wire.constants cimport *
 
 from fasths.wire.errors import BadRecordMac, RecordOverflow, UnexpectedMessage

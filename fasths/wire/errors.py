@@ -4,13 +4,13 @@ These are raised inside the engine and stored in `Connection.last_error`. What a
 does is never raised out of a Connection.
 """
 
-from enum import Enum
+from enum import StrEnum
 from typing import ClassVar
 
 from fasths.wire.codes import AlertDescription
 
 
-class Origin(str, Enum):
+class Origin(StrEnum):
     """Who found, or caused, the end of a connection."""
 
     LOCAL = "local"

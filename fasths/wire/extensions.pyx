@@ -20,7 +20,6 @@ from fasths.wire.reader cimport (
     reader_over_bytes,
     remaining,
     skip,
-    take,
     take_rest,
 )
 from fasths.wire.writer cimport Writer

@@ -1,0 +1,11 @@
+from cryptography.exceptions import InvalidTag as InvalidTag
+
+from fasths.crypto.key_schedule import Hash
+
+class Suite:
+    code: int
+    hash: Hash
+    key_length: int
+    records_per_key: int
+
+def find_suite(code: int) -> Suite: ...
