@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench.cases import ROWS, Row, select_rows
 from bench.certificates import Credentials, make_credentials
-from bench.environment import environment
+from bench.environment import busy, environment
 from bench.job import Job, run_worker
 from bench.report import preamble, table
 from bench.results import Result
@@ -34,14 +34,14 @@ class Effort(NamedTuple):
 
 # By kind of row, in full and quick; a socket's batch takes long, a memory round has own processes.
 _FULL = {
-    "handshake": Effort(60, 25, 0, 0),
-    "bulk": Effort(40, 0, 8, 0),
+    "handshake": Effort(200, 10, 0, 0),
+    "bulk": Effort(80, 0, 4, 0),
     "memory": Effort(5, 0, 0, 400),
     "sockets": Effort(12, 100, 0, 0),
 }
 _QUICK = {
-    "handshake": Effort(12, 20, 0, 0),
-    "bulk": Effort(8, 0, 4, 0),
+    "handshake": Effort(30, 10, 0, 0),
+    "bulk": Effort(12, 0, 2, 0),
     "memory": Effort(2, 0, 0, 200),
     "sockets": Effort(3, 80, 0, 0),
 }
@@ -88,8 +88,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.quiet:
             print(text, flush=True)
 
-    facts = environment()
-    say(preamble(facts))
+    facts, warning = environment(), busy()
+    say(preamble(facts, warning))
     credentials = {leaf: make_credentials(leaf) for leaf in sorted({row.leaf for row in rows})}
     results: list[Result] = []
     known_notes: set[str] = set()
@@ -107,6 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json is not None:
         written = {
             "environment": facts,
+            "warning": warning,
             "quick": options.quick,
             "rows": {result.row: result.to_json() for result in results},
         }

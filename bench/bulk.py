@@ -3,7 +3,7 @@
 import gc
 from time import perf_counter_ns
 
-from bench.handshake import usable_stacks
+from bench.handshake import rotating, usable_stacks
 from bench.job import Job
 from bench.results import Column, Result
 from bench.stacks import established_pair
@@ -19,12 +19,12 @@ def measure(job: Job) -> Result:
     size = job.row.write_size
     data = bytes(range(256)) * (size // 256)
     count = max(1, int(job.megabytes * 1e6 / size))
-    for round_number in range(job.rounds + 1):
-        for name, stack in stacks.items():
-            gc.collect()
-            start = perf_counter_ns()
-            stack.transfer(*pairs[name], data, count)
-            elapsed = perf_counter_ns() - start
-            if round_number > 0:  # the first one warms up
-                result.add(name, both=count * size / elapsed)
+    for stack_name, pair in pairs.items():
+        stacks[stack_name].transfer(*pair, data, count)  # warm up
+    for name in rotating(list(stacks), job.rounds):
+        gc.collect()
+        start = perf_counter_ns()
+        stacks[name].transfer(*pairs[name], data, count)
+        elapsed = perf_counter_ns() - start
+        result.add(name, both=count * size / elapsed)
     return result

@@ -1,6 +1,8 @@
 """Full handshakes in memory, the client's time apart from the server's."""
 
 import gc
+from collections.abc import Iterator
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
@@ -58,14 +60,23 @@ def measure(job: Job) -> Result:
     result = Result(job.row_name, COLUMNS)
     stacks = usable_stacks(job, result)
     floor = Floor(job.row, job.credentials)
-    for stack in stacks.values():
-        _time_handshakes(stack, job.batch)  # warm up
-    _time_floor(floor, job.batch)
-    for _ in range(job.rounds):
-        for name, stack in stacks.items():
-            result.add(name, **_time_handshakes(stack, job.batch))
-        result.add(FLOOR, **_time_floor(floor, job.batch))
+    turns = {name: partial(_time_handshakes, stack) for name, stack in stacks.items()}
+    turns[FLOOR] = partial(_time_floor, floor)
+    for turn in turns.values():
+        turn(job.batch)  # warm up
+    gc.collect()
+    gc.freeze()  # what is there now need not be looked at by each round's collection
+    for name in rotating(list(turns), job.rounds):
+        result.add(name, **turns[name](job.batch))
     return result
+
+
+def rotating(names: list[str], rounds: int) -> Iterator[str]:
+    """All names in each round, each round beginning with the next: no stack always follows another
+    that leaves it the caches in the same state."""
+    for number in range(rounds):
+        first = number % max(1, len(names))
+        yield from names[first:] + names[:first]
 
 
 def _time_handshakes(stack: Stack[Any], count: int) -> dict[str, float]:
@@ -95,6 +106,7 @@ def _time_handshakes(stack: Stack[Any], count: int) -> dict[str, float]:
         server_time += server_answered - client_started + server_finished - client_finished
         if not (client.established and server.established):
             raise RuntimeError("a handshake did not complete")
+        del client, server  # freed here, in nobody's time but that of both
     both = clock() - start
     scale = 1000 * count
     return {"both": both / scale, "client": client_time / scale, "server": server_time / scale}
@@ -107,5 +119,5 @@ def _time_floor(floor: Floor, count: int) -> dict[str, float]:
         client, server = floor.handshake()
         client_time += client
         server_time += server
-    client_mean, server_mean = client_time / count / 1000, server_time / count / 1000
-    return {"both": client_mean + server_mean, "client": client_mean, "server": server_mean}
+    scale = 1000 * count
+    return {"client": client_time / scale, "server": server_time / scale}

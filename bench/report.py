@@ -16,7 +16,7 @@ _UNITS = {
 _WIDTH = 98
 
 
-def preamble(environment: dict[str, str]) -> str:
+def preamble(environment: dict[str, str], warning: str | None) -> str:
     """What was measured, on what, under which settings."""
     facts = [
         f"fasths beside its peers: {environment['machine']}",
@@ -28,11 +28,15 @@ def preamble(environment: dict[str, str]) -> str:
         f"Settings, the same for everyone: TLS 1.3, {SUITE}, one group (X25519 where none is "
         "named), the same certificates, the server's chain verified afresh in every handshake "
         "with its host name checked, no client certificate, no session tickets "
-        "(OpenSSL's default of two is turned off), no ALPN. Stacks take turns; every figure is the "
-        "best of all rounds, with the median in brackets. Client and server times are those around "
-        "each side's own calls, making the connection included."
+        "(OpenSSL's default of two is turned off), no ALPN."
     )
-    return "\n".join([*_wrapped(facts), "", *_wrapped([settings])])
+    figures = (
+        "Figures: stacks take turns; each figure is the best of all rounds, with the median in "
+        "brackets; ratios and percentages compare best with best, and in brackets round by round. "
+        "Client and server times are those around each side's own calls, making the connection "
+        "included; freeing both is in the time of both."
+    )
+    return "\n".join([*_wrapped(facts), "", *_wrapped([settings, figures, warning or ""])])
 
 
 def table(row: Row, result: Result, known: set[str]) -> str:
@@ -66,6 +70,8 @@ def _grid(result: Result, unit: str) -> Iterator[str]:
 
 
 def _figure(result: Result, stack: str, column: Column) -> str:
+    if column.name not in result.samples[stack]:
+        return ""
     best, median = result.best(stack, column.name), result.median(stack, column.name)
     digits = {"us": 1, "GB/s": 2, "KB": 1, "/s": 0}[column.unit]
     return f"{best:,.{digits}f} ({median:,.{digits}f})"
@@ -75,10 +81,9 @@ def _advantages(result: Result, stack: str) -> str:
     if stack in ("fasths", FLOOR):
         return ""
     ratios = [result.advantage(column.name, over=stack) for column in result.columns]
-    if None in ratios:
-        return ""
-    words = {"KB": "smaller"}.get(result.columns[0].unit, "faster")
-    return "  ".join(f"{ratio:.2f}x" for ratio in ratios) + f" {words}"
+    words = "as small" if result.columns[0].unit == "KB" else "as fast"
+    shown = [f"{ratio['best']:.2f}x" for ratio in ratios if ratio is not None]
+    return " ".join([*shown, words]) if shown else ""
 
 
 def _percent(over: dict[str, float] | None) -> str:

@@ -46,21 +46,31 @@ class Result:
     def median(self, stack: str, column: str) -> float:
         return median(self.samples[stack][column])
 
-    def advantage(self, column: str, over: str, of: str = "fasths") -> float | None:
-        """How many times better `of` does than `over`, best against best; None if one is absent."""
+    def advantage(self, column: str, over: str, of: str = "fasths") -> dict[str, float] | None:
+        """How many times better `of` does than `over`; None if one of them is absent.
+
+        "best": best against best. "median": the median of the rounds' ratios, which a change of the
+        machine's pace during the run leaves alone.
+        """
         if any(column not in self.samples.get(stack, {}) for stack in (of, over)):
             return None
-        ratio = self.best(over, column) / self.best(of, column)
-        return ratio if self.column(column).lower_is_better else 1 / ratio
+        best = self.best(over, column) / self.best(of, column)
+        middle = median(
+            theirs / ours
+            for theirs, ours in zip(
+                self.samples[over][column], self.samples[of][column], strict=True
+            )
+        )
+        if not self.column(column).lower_is_better:
+            best, middle = 1 / best, 1 / middle
+        return {"best": best, "median": middle}
 
     def over_floor(self, column: str, stack: str = "fasths") -> dict[str, float] | None:
-        """Percent that a stack adds to the floor: of the best figures, and of the medians."""
-        if any(column not in self.samples.get(name, {}) for name in (FLOOR, stack)):
+        """Percent that a stack adds to the floor; "best" and "median" as for advantage()."""
+        advantage = self.advantage(column, over=stack, of=FLOOR)
+        if advantage is None:
             return None
-        return {
-            "best": 100 * (self.best(stack, column) / self.best(FLOOR, column) - 1),
-            "median": 100 * (self.median(stack, column) / self.median(FLOOR, column) - 1),
-        }
+        return {name: 100 * (ratio - 1) for name, ratio in advantage.items()}
 
     def to_json(self) -> dict[str, Any]:
         """The figures, with what the report derives from them."""

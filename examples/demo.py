@@ -282,7 +282,7 @@ def compare(what: str, row: dict[str, Any], column: str, inverse_of: float = 0.0
     if inverse_of:
         best = {stack: inverse_of / figure for stack, figure in best.items()}
     digits = 0 if inverse_of else 2
-    ratio = row["fasths_is_better_by"]["ssl"][column]
+    ratio = row["fasths_is_better_by"]["ssl"][column]["best"]
     shown = "".join(f"{figure:>12,.{digits}f}" for figure in best.values())
     verdict = paint(f"{ratio:.2f} times as good", "green" if ratio > 1 else "red")
     print(f"  {what:<42}{shown}   {verdict}")

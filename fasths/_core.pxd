@@ -27,6 +27,9 @@ cdef class Engine:
     cdef readonly bint by_server
     cdef bint started
     cdef bint received_message
+    # The last step of the handshake is done; established, unless it was canceled before that.
+    cdef bint complete
+    cdef bint canceled
     cdef readonly bint established
     cdef readonly bint close_notify_received
     cdef readonly bint close_notify_sent
@@ -46,6 +49,7 @@ cdef class Engine:
     cpdef int filled(self, Py_ssize_t size) except -1
     cpdef int end_of_transport(self) except -1
     cpdef int transport_raised(self, object error) except -1
+    cpdef int transport_takes_no_more(self) except -1
     cpdef bint has_output(self)
     cpdef object output(self)
     cpdef int output_taken(self, Py_ssize_t size) except -1

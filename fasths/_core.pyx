@@ -121,22 +121,26 @@ cdef class Engine:
             return self.take_alert()
         if content_type == CONTENT_change_cipher_spec:
             return self.take_change_cipher_spec()
-        if not self.established:
+        if not self.complete:
             raise UnexpectedMessage("application data arrived before the handshake was done")
-        self.data = self.reader.content
-        self.data_size = self.reader.content_size
         (<PostHandshake> self.handshake).key_updates = 0
+        if not self.canceled:
+            self.data = self.reader.content
+            self.data_size = self.reader.content_size
         return 0
 
     cdef int take_message(self, bytes message) except -1:
         cdef int wait
         if self.message_callback is not None:
             self.report("received", CONTENT_handshake, message)
+        if self.complete and self.writer.is_empty():
+            (<PostHandshake> self.handshake).answer_unsent = False
         wait = self.handshake.step(message)
         self.received_message = True
         self.carry_out()
-        if wait == WAIT_NOTHING and not self.established:
-            self.established = True
+        if wait == WAIT_NOTHING and not self.complete:
+            self.complete = True
+            self.established = not self.canceled
             self.handshake = self.handshake.successor()
         return 0
 
@@ -171,7 +175,7 @@ cdef class Engine:
             )
         if self.reader.content_size != 1 or self.reader.content[0] != 1:
             raise UnexpectedMessage("change_cipher_spec is not the one octet that it must be")
-        if self.established or (self.by_server and not self.received_message):
+        if self.complete or (self.by_server and not self.received_message):
             raise UnexpectedMessage("change_cipher_spec does not belong here")
         self.change_cipher_specs += 1
         if self.change_cipher_specs > self.config.max_change_cipher_specs:
@@ -185,6 +189,9 @@ cdef class Engine:
             return 0
         self.handshake.output = []
         for event in output:
+            if self.close_notify_sent and not (type(event) is KeyChange):
+                # RFC 8446, 6.1: nothing follows a close_notify.
+                continue
             if type(event) is bytes:
                 self.writer.add_handshake(event)
                 if self.message_callback is not None:
@@ -248,11 +255,15 @@ cdef class Engine:
         self.reader.discard()
         self.framing = None
         self.handshake = None
-        # RFC 8446, 6.1: nothing follows a close_notify.
-        if error.origin is Origin.LOCAL and not self.close_notify_sent:
-            self.message_callback, callback = None, self.message_callback
-            self.send_alert(FATAL, error.alert)
-            self.message_callback = callback
+        if error.origin is not Origin.LOCAL:
+            # Nobody is left who waits for it.
+            self.writer.discard()
+        elif not self.close_notify_sent:
+            try:
+                self.send_alert(FATAL, error.alert)
+            except Exception as failure:
+                # The alert is queued; what failed is a message_callback.
+                error.add_note(f"the message_callback raised {failure!r}")
         return 0
 
     # --- What the transport brings and takes
@@ -277,6 +288,10 @@ cdef class Engine:
     cpdef int transport_raised(self, object error) except -1:
         """The transport raised this OSError."""
         return self.fail(TransportError(f"the transport failed: {error}", error))
+
+    cpdef int transport_takes_no_more(self) except -1:
+        """The transport ended for what is written."""
+        return self.fail(TransportError("the transport takes no more data"))
 
     cpdef bint has_output(self):
         return not self.writer.is_empty()
@@ -376,12 +391,11 @@ cdef class Engine:
         """Queue close_notify, once; during a handshake behind user_canceled (RFC 8446, 6.1)."""
         if self.close_notify_sent or self.error is not None:
             return
-        if not self.established:
+        if not self.complete:
+            self.canceled = True
             self.send_alert(WARNING, ALERT_user_canceled)
         self.send_alert(WARNING, ALERT_close_notify)
         self.close_notify_sent = True
-        if self.established:
-            (<PostHandshake> self.handshake).may_send = False
 
     # --- What was negotiated
 

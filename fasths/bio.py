@@ -352,6 +352,14 @@ class BufferedBIO:
         self.should_write = self._bio.should_write
 
     @property
+    def should_connect(self) -> bool:
+        return bool(getattr(self._bio, "should_connect", False))
+
+    @property
+    def should_accept(self) -> bool:
+        return bool(getattr(self._bio, "should_accept", False))
+
+    @property
     def pending(self) -> int:
         count: int = getattr(self._bio, "pending", 0)
         return count

@@ -15,13 +15,17 @@ cdef class Connection:
     # Written to the BIO but not flushed; taken by write() but not reported yet.
     cdef bint _unflushed
     cdef Py_ssize_t _write_pending
+    cdef bint _key_update_unsent
+    cdef bint _close_notify_flushed
 
     cdef _require_no_role(self)
     cdef int _copy_into(self, object buffer, bint peek) except -2
+    cdef int _nothing(self) except -2
     cdef int _fetch(self) except -2
     cdef bint _flush(self) except -1
     cdef bint _fill(self) except -1
     cdef _want(self, bio, otherwise)
+    cdef bint _not_written(self, bio, Py_ssize_t count) except -1
     cdef _look_for_alert(self)
     cdef _set_error_code(self)
     cdef int _failed(self) except -2

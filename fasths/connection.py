@@ -23,7 +23,7 @@ from fasths.wire.codes import (
     TLSVersion,
     Verify,
 )
-from fasths.wire.errors import TLSError, TransportError
+from fasths.wire.errors import Origin, TLSError, TransportError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,6 +37,7 @@ ZERO_RETURN = SSLErrorCode.ZERO_RETURN
 
 # What the engine answers with, as plain numbers: comparing those is quicker.
 _NONE = int(NONE)
+_SSL = int(SSL)
 _WANT_READ = int(WANT_READ)
 _ZERO_RETURN = int(ZERO_RETURN)
 
@@ -83,6 +84,9 @@ class Connection:
         # Written to the BIO but not flushed; taken by write() but not reported yet.
         self._unflushed = False
         self._write_pending = 0
+        self._key_update_unsent = False
+        # shutdown() has returned 0 once.
+        self._close_notify_flushed = False
 
     # --- Roles
 
@@ -153,10 +157,11 @@ class Connection:
             return self._without_role()
         while True:
             code = engine.do_handshake()
-            unsent = (engine.has_output() or self._unflushed) and not self._flush()
-            if unsent and engine.error is None:
-                return -1
-            if code == _NONE and engine.error is None:
+            if (engine.has_output() or self._unflushed) and not self._flush():
+                if engine.error is None:
+                    return -1
+                code = _SSL
+            if code == _NONE:
                 self._code = NONE
                 return 1
             if code == _WANT_READ:
@@ -171,7 +176,7 @@ class Connection:
     def key_update(self, request_peer: bool = False) -> int:
         """Change the key for what is sent (RFC 8446, 4.6.3); request_peer: the peer's as well.
 
-        Returns 1, or -1 as do_handshake() does; a repeated call after WANT_WRITE changes it again.
+        Returns 1, or -1 as do_handshake() does. Repeated after WANT_WRITE it only goes on sending.
         RuntimeError: the connection is not established, or closed for writing.
         """
         engine = self._engine
@@ -181,8 +186,10 @@ class Connection:
             return self._failed()
         if engine.close_notify_sent:
             raise RuntimeError("key_update() after shutdown()")
-        engine.update_write_key(request_peer)
-        if not self._flush():
+        if not self._key_update_unsent:
+            engine.update_write_key(request_peer)
+        self._key_update_unsent = not self._flush()
+        if self._key_update_unsent:
             return -1
         self._code = NONE
         return 1
@@ -192,10 +199,10 @@ class Connection:
     def write(self, data: Buffer) -> int:
         """Send data (RFC 8446, 5.2); does the handshake first where it is not done.
 
-        Returns how many bytes were sent, which may be fewer than there are, or -1. After WANT_WRITE
-        the call is repeated with the same bytes, or more behind them; they need not be the same
-        object. ValueError: a repeated call has fewer bytes than were already taken.
-        RuntimeError: shutdown() was called before.
+        Returns how many bytes were sent, which is all of them, or -1. After WANT_WRITE the call is
+        repeated with the same bytes, or more behind them; they need not be the same object.
+        TypeError: data is not a contiguous buffer. ValueError: a repeated call has fewer bytes than
+        were already taken. RuntimeError: shutdown() was called before.
         """
         engine = self._engine
         if engine is None or not engine.established:
@@ -211,20 +218,18 @@ class Connection:
         sent = self._write_pending
         if (sent or engine.has_output() or self._unflushed) and not self._flush():
             return -1
-        total = memoryview(data).nbytes
+        view = memoryview(data)
+        if not view.c_contiguous:
+            raise TypeError("write() needs a contiguous buffer")
+        total = view.nbytes
         if sent > total:
             raise ValueError("a repeated write() has fewer bytes than the one before")
-        self._write_pending = 0
         while sent < total:
-            count = engine.write(data, sent)
+            sent += engine.write(view, sent)
             if not self._flush():
-                if engine.error is not None:
-                    return -1
-                self._write_pending = count
-                if sent:
-                    break
+                self._write_pending = sent
                 return -1
-            sent += count
+        self._write_pending = 0
         self._code = NONE
         return sent
 
@@ -241,27 +246,37 @@ class Connection:
         return self._copy_into(buffer, True)
 
     def _copy_into(self, buffer: Buffer, peek: bool) -> int:
-        if not memoryview(buffer).nbytes:
-            self._code = NONE
-            return 0
+        view = memoryview(buffer)
+        if view.readonly or not view.c_contiguous:
+            raise TypeError("read_into() and peek_into() need a writable, contiguous buffer")
+        if not view.nbytes:
+            return self._nothing()
         result = self._fetch()
         if result <= 0:
             return result
-        count: int = self._engine.copy_into(buffer, peek)  # type: ignore[union-attr]
-        return count
+        assert self._engine is not None
+        return self._engine.copy_into(view, peek)
 
     def read(self, size: int = 16384) -> bytes | None:
         """Receive at most `size` bytes; b"" where the peer has sent close_notify, None for -1."""
         if size <= 0:
             if size < 0:
                 raise ValueError("size must not be negative")
-            self._code = NONE
-            return b""
+            return b"" if self._nothing() == 0 else None
         result = self._fetch()
         if result <= 0:
             return b"" if result == 0 else None
-        data: bytes = self._engine.take(size)  # type: ignore[union-attr]
-        return data
+        assert self._engine is not None
+        return self._engine.take(size)
+
+    def _nothing(self) -> int:
+        """The result of a read that asks for nothing."""
+        if self._engine is None:
+            return self._without_role()
+        if self._engine.error is not None:
+            return self._failed()
+        self._code = NONE
+        return 0
 
     def _fetch(self) -> int:
         """Make application data available: 1, 0 after close_notify, or -1."""
@@ -277,6 +292,8 @@ class Connection:
                 # What the engine answered on the way is passed on as far as the BIO takes it now.
                 if engine.has_output():
                     self._flush()
+                    if engine.error is not None:
+                        return self._failed()
                 self._code = NONE
                 return 1
             blocked = (engine.has_output() or self._unflushed) and not self._flush()
@@ -309,11 +326,11 @@ class Connection:
         self._misuse = None
         if engine.error is not None:
             return self._failed()
-        first = not engine.close_notify_sent
         engine.send_close_notify()
         if not self._flush():
             return -1
-        if first and not engine.close_notify_received:
+        if not self._close_notify_flushed and not engine.close_notify_received:
+            self._close_notify_flushed = True
             self._code = NONE
             return 0
         while not engine.close_notify_received:
@@ -345,14 +362,13 @@ class Connection:
                 self._unflushed = True
                 count = bio.write(data)
                 if count <= 0:
-                    self._want(bio, WANT_WRITE)
-                    return False
+                    return self._not_written(bio, count)
                 engine.output_taken(count)
                 data = engine.output()
             if self._unflushed:
-                if bio.flush() <= 0:
-                    self._want(bio, WANT_WRITE)
-                    return False
+                count = bio.flush()
+                if count <= 0:
+                    return self._not_written(bio, count)
                 self._unflushed = False
         except OSError as error:
             self._look_for_alert()
@@ -361,6 +377,16 @@ class Connection:
             self._set_error_code()
             return False
         return True
+
+    def _not_written(self, bio: BIO, count: int) -> bool:
+        if count < 0:
+            self._want(bio, WANT_WRITE)
+            return False
+        assert self._engine is not None
+        self._look_for_alert()
+        self._engine.transport_takes_no_more()
+        self._set_error_code()
+        return False
 
     def _look_for_alert(self) -> None:
         """What the peer said before it closed tells more than the error of a write."""
@@ -422,7 +448,10 @@ class Connection:
 
     def _failed(self) -> int:
         """-1 for an error that sticks; an alert that the BIO did not take yet is offered again."""
-        if self._engine is not None and self._engine.has_output():
+        engine = self._engine
+        assert engine is not None
+        assert engine.error is not None
+        if engine.error.origin is Origin.LOCAL and (engine.has_output() or self._unflushed):
             self._flush()
         self._set_error_code()
         return -1
@@ -433,7 +462,7 @@ class Connection:
         return -1
 
     def get_error(self, ret: int) -> SSLErrorCode:
-        """What the result `ret` of the last call means; see CONTRACT in the documentation."""
+        """What the result `ret` of the last call means; see docs/contract.md."""
         return NONE if ret > 0 else self._code
 
     def want(self) -> SSLErrorCode:

@@ -273,13 +273,10 @@ RSA_PSS_ALGORITHM = bytes.fromhex("300b06092a864886f70d01010a")
 def amended(
     made: Credential,
     *,
-    version: int | None = 3,
+    version: int = 3,
     serial: int | None = None,
-    issuer_der: bytes | None = None,
     validity_der: bytes | None = None,
-    subject_der: bytes | None = None,
     public_key_info: bytes | None = None,
-    extensions_der: Sequence[bytes] | None = None,
     extra_extensions: Sequence[bytes] = (),
     sha1: bool = False,
     break_signature: bool = False,
@@ -295,21 +292,17 @@ def amended(
     extensions = list(elements(contents(contents(rest[0])))) if rest else []
     if sha1:
         algorithm = tlv(0x30, _oid(x509.SignatureAlgorithmOID.ECDSA_WITH_SHA1))
-    if extensions_der is not None:
-        extensions = list(extensions_der)
     extensions += extra_extensions
     fields = [
         old_serial if serial is None else _integer(serial),
         algorithm,
-        issuer if issuer_der is None else issuer_der,
+        issuer,
         validity if validity_der is None else validity_der,
-        subject if subject_der is None else subject_der,
+        subject,
         spki if public_key_info is None else public_key_info,
     ]
     if version == 3:
         fields = [old_version, *fields, tlv(0xA3, tlv(0x30, *extensions))]
-    elif version is not None and version != 1:
-        fields = [tlv(0xA0, _integer(version - 1)), *fields]
     tbs = tlv(0x30, *fields)
     signature = _signature(made, tbs, hashes.SHA1() if sha1 else None)
     if break_signature:

@@ -22,564 +22,56 @@ record layer makes an AssertionError.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
-from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-
-from fasths import (
-    AlertDescription,
-    CipherSuite,
-    ContentType,
-    ExtensionType,
-    HandshakeType,
-    NamedGroup,
-    SignatureScheme,
+from scripted_keys import (
+    ALL_SCHEMES,
+    CLIENT_CONTEXT,
+    DEFAULT_SCHEMES,
+    SERVER_CONTEXT,
+    SUITES,
+    TrafficKey,
+    exchange,
+    generate,
+    respond,
+    signature_arguments,
 )
+from scripted_messages import (
+    HELLO_RETRY_REQUEST,
+    TLS12,
+    TLS13,
+    Certificate,
+    CertificateRequest,
+    CertificateVerify,
+    ClientHello,
+    Cursor,
+    EncryptedExtensions,
+    Finished,
+    KeyUpdate,
+    Message,
+    NewSessionTicket,
+    Raw,
+    ServerHello,
+    key_share_entry,
+    offered_psks,
+    parse_key_shares,
+    parse_message,
+    protocol_names,
+    server_name,
+    u8,
+    u16,
+    u16_list,
+    vector,
+)
+
+from fasths import CipherSuite, ContentType, ExtensionType, HandshakeType, NamedGroup
 
 MAX_PLAINTEXT = 1 << 14
 WARNING, FATAL = 1, 2
-TLS12, TLS13 = 0x0303, 0x0304
-HELLO_RETRY_REQUEST = hashlib.sha256(b"HelloRetryRequest").digest()
-
-# --- The presentation language (RFC 8446, 3)
-
-
-def u8(value: int) -> bytes:
-    return value.to_bytes(1, "big")
-
-
-def u16(*values: int) -> bytes:
-    return b"".join(value.to_bytes(2, "big") for value in values)
-
-
-def u24(value: int) -> bytes:
-    return value.to_bytes(3, "big")
-
-
-def u32(value: int) -> bytes:
-    return value.to_bytes(4, "big")
-
-
-def vector(length_size: int, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return len(body).to_bytes(length_size, "big") + body
-
-
-class Cursor:
-    """Reads what a Connection sent; whatever does not parse is an AssertionError."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def take(self, size: int) -> bytes:
-        assert len(self.data) >= size, "a message is cut short"
-        taken, self.data = self.data[:size], self.data[size:]
-        return taken
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def vector(self, length_size: int) -> bytes:
-        return self.take(self.number(length_size))
-
-    def finish(self) -> None:
-        assert not self.data, "a message has something behind its end"
-
-
-def u16_list(data: bytes) -> list[int]:
-    return [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
-
-
-# --- Extensions (RFC 8446, 4.2): a list of (type, data), in any order and number
-
-Extensions = list[tuple[int, bytes]]
-
-
-def encode_extensions(extensions: Extensions) -> bytes:
-    return vector(2, *(u16(code) + vector(2, data) for code, data in extensions))
-
-
-def parse_extensions(cursor: Cursor) -> Extensions:
-    block = Cursor(cursor.vector(2))
-    extensions = []
-    while block.data:
-        extensions.append((block.number(2), block.vector(2)))
-    codes = [code for code, _ in extensions]
-    assert len(set(codes)) == len(codes), "an extension appears twice"
-    return extensions
-
-
-def server_name(name: str | bytes, name_type: int = 0) -> bytes:
-    data = name.encode() if isinstance(name, str) else name
-    return vector(2, u8(name_type), vector(2, data))
-
-
-def protocol_names(*names: bytes) -> bytes:
-    return vector(2, *(vector(1, each) for each in names))
-
-
-def key_share_entry(group: int, key_exchange: bytes) -> bytes:
-    return u16(group) + vector(2, key_exchange)
-
-
-def parse_key_shares(data: bytes) -> dict[int, bytes]:
-    cursor, shares = Cursor(Cursor(data).vector(2)), {}
-    while cursor.data:
-        group = cursor.number(2)
-        shares[group] = cursor.vector(2)
-    return shares
-
-
-# --- Handshake messages (RFC 8446, 4)
-
-
-@dataclass(kw_only=True)
-class Message:
-    """One handshake message; trailing: bytes behind the last field, counted by its length."""
-
-    type: ClassVar[int]
-    trailing: bytes = b""
-
-    def body(self) -> bytes:
-        return b""
-
-    def encode(self) -> bytes:
-        return u8(self.type) + vector(3, self.body(), self.trailing)
-
-
-@dataclass(kw_only=True)
-class WithExtensions(Message):
-    """extensions: None leaves the whole block out."""
-
-    extensions: Extensions | None = field(default_factory=list)
-
-    def extension(self, code: int) -> bytes | None:
-        return dict(self.extensions or ()).get(code)
-
-    def set(self, code: int, data: bytes = b"") -> None:
-        """Replace the extension where it stands, or add it at the end."""
-        assert self.extensions is not None
-        for i, (each, _) in enumerate(self.extensions):
-            if each == code:
-                self.extensions[i] = (code, data)
-                return
-        self.extensions.append((code, data))
-
-    def remove(self, code: int) -> None:
-        self.extensions = [each for each in self.extensions or () if each[0] != code]
-
-    def block(self) -> bytes:
-        return b"" if self.extensions is None else encode_extensions(self.extensions)
-
-
-@dataclass
-class Raw(Message):
-    """A message of any type with any body."""
-
-    code: int
-    content: bytes = b""
-
-    def encode(self) -> bytes:
-        return u8(self.code) + vector(3, self.content)
-
-
-@dataclass(kw_only=True)
-class ClientHello(WithExtensions):
-    type = HandshakeType.client_hello
-    legacy_version: int = TLS12
-    random: bytes = field(default_factory=lambda: os.urandom(32))
-    legacy_session_id: bytes = b""
-    cipher_suites: list[int] = field(default_factory=lambda: list(SUITES))
-    legacy_compression_methods: bytes = b"\0"
-
-    def body(self) -> bytes:
-        return b"".join(
-            (
-                u16(self.legacy_version),
-                self.random,
-                vector(1, self.legacy_session_id),
-                vector(2, u16(*self.cipher_suites)),
-                vector(1, self.legacy_compression_methods),
-                self.block(),
-            )
-        )
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> ClientHello:
-        return cls(
-            legacy_version=cursor.number(2),
-            random=cursor.take(32),
-            legacy_session_id=cursor.vector(1),
-            cipher_suites=u16_list(cursor.vector(2)),
-            legacy_compression_methods=cursor.vector(1),
-            extensions=parse_extensions(cursor),
-        )
-
-
-@dataclass(kw_only=True)
-class ServerHello(WithExtensions):
-    """With the random HELLO_RETRY_REQUEST, a HelloRetryRequest."""
-
-    type = HandshakeType.server_hello
-    legacy_version: int = TLS12
-    random: bytes = field(default_factory=lambda: os.urandom(32))
-    legacy_session_id_echo: bytes = b""
-    cipher_suite: int = CipherSuite.TLS_AES_128_GCM_SHA256
-    legacy_compression_method: int = 0
-
-    def body(self) -> bytes:
-        return b"".join(
-            (
-                u16(self.legacy_version),
-                self.random,
-                vector(1, self.legacy_session_id_echo),
-                u16(self.cipher_suite),
-                u8(self.legacy_compression_method),
-                self.block(),
-            )
-        )
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> ServerHello:
-        return cls(
-            legacy_version=cursor.number(2),
-            random=cursor.take(32),
-            legacy_session_id_echo=cursor.vector(1),
-            cipher_suite=cursor.number(2),
-            legacy_compression_method=cursor.number(1),
-            extensions=parse_extensions(cursor),
-        )
-
-
-@dataclass(kw_only=True)
-class EncryptedExtensions(WithExtensions):
-    type = HandshakeType.encrypted_extensions
-
-    def body(self) -> bytes:
-        return self.block()
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> EncryptedExtensions:
-        return cls(extensions=parse_extensions(cursor))
-
-
-@dataclass(kw_only=True)
-class CertificateRequest(WithExtensions):
-    type = HandshakeType.certificate_request
-    certificate_request_context: bytes = b""
-
-    def body(self) -> bytes:
-        return vector(1, self.certificate_request_context) + self.block()
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> CertificateRequest:
-        return cls(
-            certificate_request_context=cursor.vector(1), extensions=parse_extensions(cursor)
-        )
-
-
-@dataclass(kw_only=True)
-class Certificate(Message):
-    """certificate_list: (DER, extensions) of each entry."""
-
-    type = HandshakeType.certificate
-    certificate_request_context: bytes = b""
-    certificate_list: list[tuple[bytes, Extensions]] = field(default_factory=list)
-
-    def body(self) -> bytes:
-        return vector(1, self.certificate_request_context) + vector(
-            3,
-            *(
-                vector(3, der) + encode_extensions(extensions)
-                for der, extensions in self.certificate_list
-            ),
-        )
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> Certificate:
-        message = cls(certificate_request_context=cursor.vector(1))
-        entries = Cursor(cursor.vector(3))
-        while entries.data:
-            message.certificate_list.append((entries.vector(3), parse_extensions(entries)))
-        return message
-
-
-@dataclass(kw_only=True)
-class CertificateVerify(Message):
-    type = HandshakeType.certificate_verify
-    algorithm: int = 0
-    signature: bytes = b""
-
-    def body(self) -> bytes:
-        return u16(self.algorithm) + vector(2, self.signature)
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> CertificateVerify:
-        return cls(algorithm=cursor.number(2), signature=cursor.vector(2))
-
-
-@dataclass(kw_only=True)
-class Finished(Message):
-    type = HandshakeType.finished
-    verify_data: bytes = b""
-
-    def body(self) -> bytes:
-        return self.verify_data
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> Finished:
-        return cls(verify_data=cursor.take(len(cursor.data)))
-
-
-@dataclass(kw_only=True)
-class NewSessionTicket(WithExtensions):
-    type = HandshakeType.new_session_ticket
-    ticket_lifetime: int = 7200
-    ticket_age_add: int = 1
-    ticket_nonce: bytes = b"\0"
-    ticket: bytes = b"ticket"
-
-    def body(self) -> bytes:
-        return b"".join(
-            (
-                u32(self.ticket_lifetime),
-                u32(self.ticket_age_add),
-                vector(1, self.ticket_nonce),
-                vector(2, self.ticket),
-                self.block(),
-            )
-        )
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> NewSessionTicket:
-        return cls(
-            ticket_lifetime=cursor.number(4),
-            ticket_age_add=cursor.number(4),
-            ticket_nonce=cursor.vector(1),
-            ticket=cursor.vector(2),
-            extensions=parse_extensions(cursor),
-        )
-
-
-@dataclass(kw_only=True)
-class KeyUpdate(Message):
-    type = HandshakeType.key_update
-    request_update: int = 0
-
-    def body(self) -> bytes:
-        return u8(self.request_update)
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> KeyUpdate:
-        return cls(request_update=cursor.number(1))
-
-
-MESSAGES: dict[int, Any] = {
-    each.type: each
-    for each in (
-        ClientHello,
-        ServerHello,
-        EncryptedExtensions,
-        CertificateRequest,
-        Certificate,
-        CertificateVerify,
-        Finished,
-        NewSessionTicket,
-        KeyUpdate,
-    )
-}
-
-
-def parse_message(data: bytes) -> Any:
-    cursor = Cursor(data[4:])
-    message = MESSAGES[data[0]].parse(cursor)
-    cursor.finish()
-    return message
-
-
-# --- Cipher suites and the key schedule (RFC 8446, 7.1 to 7.3)
-
-
-class Suite(NamedTuple):
-    code: int
-    hash: str
-    key_length: int
-    aead: Any
-
-    @property
-    def hash_length(self) -> int:
-        return hashlib.new(self.hash).digest_size
-
-    def digest(self, data: bytes) -> bytes:
-        return hashlib.new(self.hash, data).digest()
-
-    def hmac(self, key: bytes, data: bytes) -> bytes:
-        return hmac.digest(key, data, self.hash)
-
-    def expand_label(self, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
-        """HKDF-Expand-Label."""
-        info = u16(length) + vector(1, b"tls13 ", label) + vector(1, context)
-        output = block = b""
-        for counter in range(1, -(-length // self.hash_length) + 1):
-            block = self.hmac(secret, block + info + u8(counter))
-            output += block
-        return output[:length]
-
-    def derive_secret(self, secret: bytes, label: bytes, transcript: bytes) -> bytes:
-        return self.expand_label(secret, label, self.digest(transcript), self.hash_length)
-
-
-SUITES = {
-    suite.code: suite
-    for suite in (
-        Suite(CipherSuite.TLS_AES_128_GCM_SHA256, "sha256", 16, AESGCM),
-        Suite(CipherSuite.TLS_AES_256_GCM_SHA384, "sha384", 32, AESGCM),
-        Suite(CipherSuite.TLS_CHACHA20_POLY1305_SHA256, "sha256", 32, ChaCha20Poly1305),
-    )
-}
-
-
-class TrafficKey:
-    """Protects or opens the records of one direction (RFC 8446, 5.2 and 5.3)."""
-
-    def __init__(self, suite: Suite, secret: bytes) -> None:
-        self.suite = suite
-        self.secret = secret
-        self.aead = suite.aead(suite.expand_label(secret, b"key", b"", suite.key_length))
-        self.iv = suite.expand_label(secret, b"iv", b"", 12)
-        self.sequence_number = 0
-
-    def nonce(self) -> bytes:
-        number = int.from_bytes(self.iv, "big") ^ self.sequence_number
-        self.sequence_number += 1
-        return number.to_bytes(12, "big")
-
-    def seal(self, content_type: int, content: bytes, padding: int = 0) -> bytes:
-        """A whole record."""
-        return self.seal_inner(content + u8(content_type) + bytes(padding))
-
-    def seal_inner(self, inner: bytes) -> bytes:
-        """A whole record around any TLSInnerPlaintext."""
-        header = u8(ContentType.application_data) + u16(TLS12, len(inner) + 16)
-        return header + self.aead.encrypt(self.nonce(), inner, header)
-
-    def open(self, record: bytes) -> tuple[int, bytes]:
-        inner = self.aead.decrypt(self.nonce(), record[5:], record[:5]).rstrip(b"\0")
-        return inner[-1], inner[:-1]
-
-    def next(self) -> TrafficKey:
-        """RFC 8446, 7.2."""
-        label = b"traffic upd"
-        return TrafficKey(
-            self.suite, self.suite.expand_label(self.secret, label, b"", self.suite.hash_length)
-        )
-
-    def finished(self, transcript: bytes) -> bytes:
-        """The verify_data of whoever sends with this key (RFC 8446, 4.4.4)."""
-        suite = self.suite
-        key = suite.expand_label(self.secret, b"finished", b"", suite.hash_length)
-        return suite.hmac(key, suite.digest(transcript))
-
-
-# --- Key exchange (RFC 8446, 4.2.8; X25519MLKEM768: the ML-KEM part comes first)
-
-CURVES: dict[int, Any] = {
-    NamedGroup.secp256r1: ec.SECP256R1(),
-    NamedGroup.secp384r1: ec.SECP384R1(),
-    NamedGroup.secp521r1: ec.SECP521R1(),
-}
-ENCAPSULATION_KEY, CIPHERTEXT = 1184, 1088
-HYBRID = NamedGroup.X25519MLKEM768
-
-
-def generate(group: int) -> tuple[Any, bytes]:
-    """A client's (private key, share)."""
-    if group == HYBRID:
-        decapsulation_key = mlkem.MLKEM768PrivateKey.generate()
-        private, share = generate(NamedGroup.x25519)
-        encapsulation_key = decapsulation_key.public_key().public_bytes_raw()
-        return (decapsulation_key, private), encapsulation_key + share
-    if group == NamedGroup.x25519:
-        key = x25519.X25519PrivateKey.generate()
-        return key, key.public_key().public_bytes_raw()
-    key = ec.generate_private_key(CURVES[group])
-    return key, key.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
-
-
-def exchange(group: int, private: Any, share: bytes) -> bytes:
-    """The shared secret of a private key and the other side's share."""
-    if group == HYBRID:
-        return private[0].decapsulate(share[:CIPHERTEXT]) + exchange(
-            NamedGroup.x25519, private[1], share[CIPHERTEXT:]
-        )
-    if group == NamedGroup.x25519:
-        return private.exchange(x25519.X25519PublicKey.from_public_bytes(share))
-    public = ec.EllipticCurvePublicKey.from_encoded_point(CURVES[group], share)
-    return private.exchange(ec.ECDH(), public)
-
-
-def respond(group: int, share: bytes) -> tuple[bytes, bytes]:
-    """A server's (share, shared secret) for a client's share."""
-    if group == HYBRID:
-        key = mlkem.MLKEM768PublicKey.from_public_bytes(share[:ENCAPSULATION_KEY])
-        secret, ciphertext = key.encapsulate()
-        own, other_secret = respond(NamedGroup.x25519, share[ENCAPSULATION_KEY:])
-        return ciphertext + own, secret + other_secret
-    private, own = generate(group)
-    return own, exchange(group, private, share)
-
-
-# --- Signatures (RFC 8446, 4.2.3 and 4.4.3)
-
-SERVER_CONTEXT = b"TLS 1.3, server CertificateVerify"
-CLIENT_CONTEXT = b"TLS 1.3, client CertificateVerify"
-_HASHES = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
-_HASHES["sha512"] = hashes.SHA512()
-
-
-def signature_arguments(scheme: int, salt_length: int | None = None) -> tuple[Any, ...]:
-    """What sign() and verify() of a key take behind the content."""
-    name = {0x0201: "rsa_pkcs1_sha1", 0x0203: "ecdsa_sha1"}.get(scheme)
-    name = name or SignatureScheme(scheme).name
-    if name.startswith("ed"):
-        return ()
-    algorithm = _HASHES[name.rpartition("_")[2]]
-    if name.startswith("ecdsa"):
-        return (ec.ECDSA(algorithm),)
-    if name.startswith("rsa_pkcs1"):
-        return PKCS1v15(), algorithm
-    return PSS(MGF1(algorithm), algorithm.digest_size if salt_length is None else salt_length), (
-        algorithm
-    )
-
-
-DEFAULT_SCHEMES = {
-    "ecdsa": SignatureScheme.ecdsa_secp256r1_sha256,
-    "ecdsa384": SignatureScheme.ecdsa_secp384r1_sha384,
-    "ecdsa521": SignatureScheme.ecdsa_secp521r1_sha512,
-    "rsa": SignatureScheme.rsa_pss_rsae_sha256,
-    "rsa1024": SignatureScheme.rsa_pss_rsae_sha256,
-    "rsa-pss": SignatureScheme.rsa_pss_pss_sha256,
-    "ed25519": SignatureScheme.ed25519,
-    "ed448": SignatureScheme.ed448,
-}
-# Everything that may sign a handshake, and one that may only sign certificates.
-ALL_SCHEMES = [*SignatureScheme][3:] + [SignatureScheme.rsa_pkcs1_sha256]
-
-
-# --- A peer
 
 
 class Alert(NamedTuple):
@@ -614,9 +106,6 @@ class Peer:
     messages of a flight share records. padding: zeros in each protected record. chunk: how many
     bytes reach the connection at a time.
     """
-
-    write_application: TrafficKey
-    read_application: TrafficKey
 
     def __init__(
         self,
@@ -655,10 +144,15 @@ class Peer:
         self.records: list[Record] = []
         self.alerts: list[Alert] = []
         self.data = b""
-        self.closed = False
-        # What the application behind the connection has read.
+        # The request_update of each KeyUpdate, and the session tickets.
+        self.key_updates: list[int] = []
+        self.tickets: list[NewSessionTicket] = []
+        # What the application behind the connection has read, and whether up to close_notify.
         self.delivered = b""
+        self.closed = False
+        # All messages so far, and all but the one that was received last.
         self.transcript = b""
+        self.before = b""
         self.suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
         self.peer_chain: list[bytes] = []
 
@@ -675,9 +169,12 @@ class Peer:
     def send(self, *messages: Message | bytes) -> None:
         """Put messages, or bytes of messages, into the transcript and the current flight."""
         for message in messages:
-            data = message if isinstance(message, bytes) else message.encode()
-            self.transcript += data
-            self.flight.append(data)
+            self.send_post_handshake(message)
+            self.transcript += self.flight[-1]
+
+    def send_post_handshake(self, message: Message | bytes) -> None:
+        """The same for what is not part of the transcript (RFC 8446, 4.4.1)."""
+        self.flight.append(message if isinstance(message, bytes) else message.encode())
 
     def end_flight(self) -> None:
         flight, self.flight = self.flight, []
@@ -691,12 +188,17 @@ class Peer:
         self.end_flight()
         self.write_key = key
 
+    def set_read_key(self, key: TrafficKey) -> None:
+        # RFC 8446, 5.1: keys change at record boundaries.
+        assert not self.messages, "a handshake message reaches over a change of keys"
+        self.read_key = key
+
     def send_record(
         self,
         content_type: int,
         content: bytes = b"",
         *,
-        key: TrafficKey | None | str = "current",
+        key: TrafficKey | str | None = "current",
         padding: int | None = None,
         version: int = TLS12,
     ) -> None:
@@ -763,9 +265,7 @@ class Peer:
                 assert content_type in plain, "a record should be protected"
             assert len(content) <= MAX_PLAINTEXT
             assert content or content_type == ContentType.application_data
-            result = Record(
-                record[0], int.from_bytes(record[1:3], "big"), content_type, content
-            )
+            result = Record(record[0], int.from_bytes(record[1:3], "big"), content_type, content)
             self.records.append(result)
             yield result
 
@@ -829,13 +329,10 @@ class Peer:
     def take_post_handshake(self, message: Message) -> None:
         if isinstance(message, KeyUpdate):
             assert self.read_key is not None
-            self.read_key = self.read_key.next()
+            self.set_read_key(self.read_key.next())
             self.key_updates.append(message.request_update)
-
-    @property
-    def key_updates(self) -> list[int]:
-        """The request_update of each KeyUpdate that arrived."""
-        return self.__dict__.setdefault("_key_updates", [])
+        elif isinstance(message, NewSessionTicket):
+            self.tickets.append(message)
 
     # --- Keys
 
@@ -873,7 +370,7 @@ class Peer:
     def update_write_key(self, request_update: int = 0) -> None:
         """Send a KeyUpdate, and change the key."""
         assert self.write_key is not None
-        self.send(KeyUpdate(request_update=request_update))
+        self.send_post_handshake(KeyUpdate(request_update=request_update))
         self.set_write_key(self.write_key.next())
 
     # --- Authentication (RFC 8446, 4.4)
@@ -1002,7 +499,6 @@ class ScriptedServer(Peer):
         self.set_write_key(self.server_handshake)
 
     def send_encrypted_flight(self) -> None:
-        self.read_key = None
         extensions = EncryptedExtensions()
         if self.alpn is not None:
             extensions.set(
@@ -1022,13 +518,11 @@ class ScriptedServer(Peer):
         self.set_write_key(self.server_application)
 
     def read_client_flight(self) -> None:
-        self.turn()
-        # An alert about ServerHello is not protected yet: its sender has no keys.
-        self.read_key = self.client_handshake
+        self.set_read_key(self.client_handshake)
         if self.request_certificate:
             self.read_certificate(CLIENT_CONTEXT, ALL_SCHEMES)
         self.read_finished(self.client_handshake)
-        self.read_key = self.client_application
+        self.set_read_key(self.client_application)
 
 
 class ScriptedClient(Peer):
@@ -1152,7 +646,7 @@ class ScriptedClient(Peer):
         self.group, share = cursor.number(2), cursor.vector(2)
         cursor.finish()
         self.derive_handshake_keys(exchange(self.group, self.private_keys[self.group], share))
-        self.read_key = self.server_handshake
+        self.set_read_key(self.server_handshake)
         self.write_key = self.client_handshake
 
     def read_encrypted_flight(self) -> None:
@@ -1166,7 +660,7 @@ class ScriptedClient(Peer):
         self.read_certificate(SERVER_CONTEXT, self.schemes)
         self.read_finished(self.server_handshake)
         self.derive_application_keys()
-        self.read_key = self.server_application
+        self.set_read_key(self.server_application)
 
     def send_client_flight(self) -> None:
         if self.compatibility and self.retry is None and not self.early_data:
@@ -1176,13 +670,6 @@ class ScriptedClient(Peer):
         verify_data = self.client_handshake.finished(self.transcript)
         self.step("finished", Finished(verify_data=verify_data))
         self.set_write_key(self.client_application)
-
-
-def offered_psks(identities: int = 1, binders: int = 1, binder_length: int = 32) -> bytes:
-    """OfferedPsks (RFC 8446, 4.2.11) that no server knows."""
-    return vector(2, *[vector(2, b"identity") + bytes(4)] * identities) + vector(
-        2, *[vector(1, bytes(binder_length))] * binders
-    )
 
 
 # --- What `at` is made of

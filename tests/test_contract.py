@@ -217,9 +217,6 @@ def test_a_fatal_error_sticks(kind: str, by_server: bool, established: bool) -> 
         call = "write" if kind == "write error" else "read_into"
     assert CALLS[call][0](conn) == -1
     assert conn.get_error(-1) is code
-    if kind == "write error":
-        # Nothing is read once the transport has failed.
-        assert bio.calls[-1] == ("write", -1)
     error = conn.last_error
     assert error is not None
     assert error.reason
@@ -335,6 +332,46 @@ def test_an_end_without_close_notify_is_an_error(by_server: bool, established: b
     assert isinstance(conn.last_error, fasths.TransportError)
     assert conn.last_error.os_error is None
     assert ("during the handshake" in conn.last_error.reason) is not established
+
+
+@pytest.mark.parametrize("established", [False, True], ids=["handshake", "established"])
+@pytest.mark.parametrize(
+    "waiting",
+    [FATAL_ALERT, CLOSE_NOTIFY, b"", None],
+    ids=["alert", "close_notify", "nothing", "end"],
+)
+def test_a_write_error_with_something_left_to_read(
+    waiting: bytes | None, established: bool
+) -> None:
+    """The peer's alert tells more than the error; nothing else that is left hides the error."""
+    pair = ConnectionPair()
+    if established:
+        pair.handshake()
+    pair.client_bio.write_error = BROKEN
+    if waiting is None:
+        pair.end(by_server=True)
+    elif waiting == FATAL_ALERT and established:
+        pair.client_bio.inner.write(NOT_TLS)
+        assert pair.server.read() is None
+    elif waiting and established:
+        assert pair.server.shutdown() == 0
+    else:
+        pair.server_bio.inner.write(waiting)
+    assert pair.client.write(b"data") == -1
+    error = pair.client.last_error
+    assert error is not None
+    if isinstance(error, fasths.PeerAlert):
+        assert waiting == FATAL_ALERT
+        assert pair.client.get_error(-1) is SSL
+    else:
+        assert isinstance(error, fasths.TransportError)
+        assert error.os_error is BROKEN
+        assert pair.client.get_error(-1) is SYSCALL
+    pair.client_bio.calls.clear()
+    for later, refused in CALLS.values():
+        assert later(pair.client) == refused
+        assert pair.client.last_error is error
+    assert pair.client_bio.calls == []
 
 
 # --- get_error()

@@ -10,7 +10,7 @@ def load_certificate(der: bytes) -> x509.Certificate:
     """Parse one certificate. CertificateError: it is not one."""
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise CertificateError("a certificate of the peer cannot be parsed") from None
 
 

@@ -16,6 +16,12 @@ everything is permitted, and the checks that matter are put back one by one. Wha
 
 A certificate that is itself trusted is a path of one, whoever signed it. Revocation is not checked.
 
+The verdicts are those of the standard library's ssl, but for these: a common name is no host name;
+a leaf's key usage must have digitalSignature; anyExtendedKeyUsage is taken for what it says; a
+name constraint that excludes one of a wildcard's names excludes the wildcard; a signature decides
+between issuers of one name; names of issuers and subjects are equal only as they are encoded; dates
+before 2050 as GeneralizedTime and serial numbers negative or longer than 20 bytes are refused.
+
 When the library refuses, chain_examination.py finds out why, and has the say over the few kinds of
 chains that the library cannot judge.
 """
@@ -28,18 +34,9 @@ from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
-    Policy,
-    PolicyBuilder,
-)
+from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder
 
-from fasths.crypto.chain_examination import (
-    ChainExamination,
-    check_leaf_key,
-    serves,
-)
+from fasths.crypto.chain_examination import ChainExamination, check_leaf_key, serves
 from fasths.crypto.host_names import host_matches, normalize_hostname, parse_address
 from fasths.crypto.trust import TrustStore
 from fasths.crypto.verify_errors import UNSPECIFIED, Refusal

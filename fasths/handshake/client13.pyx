@@ -97,7 +97,7 @@ cdef class ClientHandshake(Handshake):
     cdef int check_server_hello(self, ServerHello hello) except -1:
         """What holds for ServerHello and HelloRetryRequest (RFC 8446, 4.1.3 and 4.1.4)."""
         cdef int where, type
-        if not hello.selected_version:
+        if hello.selected_version < 0:
             # RFC 8446, 4.1.3: a server that negotiates less but can do more was tampered with.
             if hello.random[24:] in DOWNGRADE_SENTINELS:
                 raise IllegalParameter("the server was made to downgrade the version")
@@ -128,7 +128,7 @@ cdef class ClientHandshake(Handshake):
         """Answer a HelloRetryRequest (RFC 8446, 4.1.4)."""
         if self.retried:
             raise UnexpectedMessage("a second HelloRetryRequest")
-        if hello.group:
+        if hello.group >= 0:
             # RFC 8446, 4.2.8: a group that was offered, and has no share yet.
             if hello.group not in self.config.groups or hello.group in self.shared_groups:
                 raise IllegalParameter("HelloRetryRequest asks for a group that it must not")
@@ -136,7 +136,7 @@ cdef class ClientHandshake(Handshake):
         elif hello.cookie is None:
             raise IllegalParameter("HelloRetryRequest changes nothing")
         self.retried = True
-        self.retry_group = hello.group
+        self.retry_group = max(hello.group, 0)
         self.restart_transcript(self.client_hello, message)
         # RFC 8446, D.4: only with the legacy_session_id that asks for compatibility.
         if self.legacy_session_id:

@@ -8,7 +8,8 @@ from fasths.handshake.base cimport Handshake
 cdef class PostHandshake(Handshake):
     cdef TrafficSecret read_secret
     cdef TrafficSecret write_secret
-    cdef bint may_send
+    # An answer to a KeyUpdate waits for the transport; the engine says when it does not.
+    cdef bint answer_unsent
     cdef int key_updates
     cdef int session_tickets
 

@@ -37,7 +37,6 @@ cdef class PostHandshake(Handshake):
         self.suite = outcome.suite
         self.read_secret = read_secret
         self.write_secret = write_secret
-        self.may_send = True
         self.state = CONNECTED_SERVER if by_server else CONNECTED_CLIENT
         self.transitions = TRANSITIONS
         self.transition_count = sizeof(TRANSITIONS) // sizeof(Transition)
@@ -60,8 +59,10 @@ cdef int read_key_update(PostHandshake self, bytes message) except -1:
         self.output = []
     self.read_secret = self.read_secret.next()
     self.change_key(READ_KEY, LEVEL_APPLICATION, self.read_secret)
-    # RFC 8446, 4.6.3: answer with one's own, which asks for none.
-    if requested and self.may_send:
+    # RFC 8446, 4.6.3: answer with one's own, which asks for none; one answers all that arrive
+    # before it is sent.
+    if requested and not self.answer_unsent:
+        self.answer_unsent = True
         self.update_write_key(False)
     return WAIT_NOTHING
 

@@ -21,6 +21,7 @@ cdef class RecordWriter:
     cdef int add_record(self, int content_type, const uint8_t* data, Py_ssize_t size) except -1
     cdef int add_change_cipher_spec(self) except -1
     cdef int append(self, bytes records) except -1
+    cdef int discard(self) except -1
     cdef bint is_empty(self) noexcept
     cdef object pending(self)
     cdef int take(self, Py_ssize_t size) except -1

@@ -89,6 +89,14 @@ cdef class RecordWriter:
             self.queued.append(records)
         return 0
 
+    cdef int discard(self) except -1:
+        """Drop all that the transport has not taken."""
+        self.flight = None
+        self.outgoing = None
+        self.queued = None
+        self.taken = 0
+        return 0
+
     cdef bint is_empty(self) noexcept:
         return self.outgoing is None
 

@@ -37,7 +37,7 @@ cdef class ServerHello:
     cdef readonly int cipher_suite
     cdef readonly int legacy_compression_method
     cdef readonly bint is_hello_retry_request
-    # Extensions; 0 or None where absent.
+    # Extensions; -1 or None where absent.
     cdef readonly int selected_version
     cdef readonly int group
     cdef readonly bytes key_exchange

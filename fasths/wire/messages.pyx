@@ -156,7 +156,7 @@ cpdef ServerHello decode_server_hello(bytes message):
     cdef Reader r, vector
     cdef Extensions extensions
     cdef ServerHello hello = ServerHello.__new__(ServerHello)
-    hello.selected_identity = -1
+    hello.selected_version = hello.group = hello.selected_identity = -1
     hello.extension_types = []
     read_header(&r, message, HANDSHAKE_server_hello)
     hello.legacy_version = read_u16(&r)

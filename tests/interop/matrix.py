@@ -298,9 +298,18 @@ class FasthsServes:
         assert served.endpoint.hello_retried
         assert served.endpoint.count("received", "client_hello") == 2
 
-    def test_hello_retry_request_with_cookie(self, peer: Peer, certificates: Certificates) -> None:
-        context = server_context(certificates, retry_with_cookie=True)
-        served = self.talk(peer, self.settings(certificates), context)
+    @pytest.mark.parametrize("group", [None, "secp384r1"])
+    def test_hello_retry_request_with_cookie(
+        self, peer: Peer, certificates: Certificates, group: str | None
+    ) -> None:
+        """A cookie alone, and a cookie with another group than the client has begun with."""
+        if group is None and not peer.takes_cookie_alone:
+            pytest.skip(f"the client of {peer.name} refuses a HelloRetryRequest without a group")
+        settings = self.settings(certificates, groups=("x25519", "secp384r1"))
+        groups = GROUPS if group is None else [group]
+        context = server_context(certificates, retry_with_cookie=True, groups=groups)
+        served = self.talk(peer, settings, context)
+        assert served.conn.group == NamedGroup[group or "x25519"]
         assert served.endpoint.hello_retried
 
     @pytest.mark.parametrize("scheme", SCHEMES)

@@ -287,6 +287,7 @@ class Peer(abc.ABC):
     can_choose_suite = True
     can_choose_scheme = True
     always_starts_with: frozenset[str] = frozenset()  # its client, if it has these at all
+    takes_cookie_alone = True  # its client, in a HelloRetryRequest
     alpn_mismatch_is_fatal = True  # for its server
     # The alerts that it sends for a chain that it does not trust.
     client_refusal = "unknown_ca"
@@ -590,6 +591,7 @@ class OpenSSL(Peer):
 
 class GnuTLS(Peer):
     name = "GnuTLS"
+    takes_cookie_alone = False
     alpn_mismatch_is_fatal = False
     client_refusal = "bad_certificate"
     server_refusal = "access_denied"
