@@ -51,6 +51,8 @@ setup(
         compiler_directives={
             # Types come from .pxd files; annotations are for type checkers.
             "annotation_typing": False,
+            # None is refused where an argument does not say that it may be None.
+            "allow_none_for_extension_args": False,
             "embedsignature": True,
             **variant["directives"],
         },

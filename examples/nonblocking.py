@@ -1,8 +1,7 @@
 """Non-blocking connections in one thread, with selectors: python examples/nonblocking.py
 
-A call that cannot go on returns -1 at once. get_error() then says WANT_READ or WANT_WRITE: wait
-for that, and repeat the same call. Here every side of every connection is a generator that yields
-the event it waits for.
+A call that cannot go on returns -1 at once, and get_error() says WANT_READ or WANT_WRITE: wait for
+that, and repeat the call. Here each side of a connection is a generator of the events it waits for.
 """
 
 import selectors
@@ -21,10 +20,9 @@ EVENTS = {
 
 def wanted(connection: fasths.Connection, result: int) -> int:
     """The event to wait for; raises the connection's error if it failed instead."""
-    code = connection.get_error(result)
-    if code not in EVENTS:
-        raise connection.last_error or RuntimeError(f"{code.name} was not expected")
-    return EVENTS[code]
+    if (event := EVENTS.get(connection.get_error(result))) is None:
+        raise connection.last_error or RuntimeError("nothing to wait for")
+    return event
 
 
 def echo_server(connection: fasths.Connection) -> Iterator[int]:
@@ -53,17 +51,16 @@ def client(connection: fasths.Connection, number: int) -> Iterator[int]:
 
 
 def main() -> None:
-    certificates = make_certificates()
-    identity = fasths.Identity.from_pem(certificates.chain, certificates.key)
-    serving = fasths.Context(identities=[identity])
-    asking = fasths.Context(trust=fasths.TrustStore.from_pem(certificates.ca))
+    pem = make_certificates()
+    serving = fasths.Context(identities=[fasths.Identity.from_pem(pem.chain, pem.key)])
+    asking = fasths.Context(trust=fasths.TrustStore.from_pem(pem.ca))
     with selectors.DefaultSelector() as selector:
         for number in range(5):
             here, there = socket.socketpair()
             bio = fasths.SocketBIO(here)
-            ours = client(fasths.Connection(asking, bio, server_hostname="localhost"), number)
-            theirs = echo_server(fasths.Connection(serving, fasths.SocketBIO(there)))
-            for sock, side in ((here, ours), (there, theirs)):
+            one = client(fasths.Connection(asking, bio, server_hostname="localhost"), number)
+            other = echo_server(fasths.Connection(serving, fasths.SocketBIO(there)))
+            for sock, side in ((here, one), (there, other)):
                 sock.setblocking(False)
                 selector.register(sock, next(side), (sock, side))  # runs it to its first wait
         while selector.get_map():

@@ -25,6 +25,8 @@ cdef class Engine:
     cdef int warning_alerts
     cdef int change_cipher_specs
     cdef readonly bint by_server
+    # Inside of the message_callback.
+    cdef bint reporting
     cdef bint started
     cdef bint received_message
     # The last step of the handshake is done; established, unless it was canceled before that.
@@ -43,10 +45,13 @@ cdef class Engine:
     cdef int carry_out(self) except -1
     cdef int carry_out_key_change(self, KeyChange change) except -1
     cdef int send_alert(self, int level, int description) except -1
+    cdef int require_idle(self) except -1
     cdef int report(self, str direction, int content_type, bytes data) except -1
     cdef int fail(self, object error) except -1
     cpdef object space(self)
     cpdef int filled(self, Py_ssize_t size) except -1
+    cpdef int nothing_arrived(self) except -1
+    cdef int consume(self, Py_ssize_t size) except -1
     cpdef int end_of_transport(self) except -1
     cpdef int transport_raised(self, object error) except -1
     cpdef int transport_takes_no_more(self) except -1

@@ -6,7 +6,7 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fasths.handshake.base cimport *
@@ -57,8 +57,8 @@ cdef class Engine:
         self,
         Configuration config,
         bint by_server,
-        bytes server_name,
-        str hostname,
+        bytes server_name or None,
+        str hostname or None,
         object message_callback,
     ):
         """server_name and hostname: see client_handshake(); a server has none."""
@@ -79,6 +79,7 @@ cdef class Engine:
 
     cpdef int do_handshake(self) except -1:
         """Go on as far as the received bytes reach: NONE, SSL, WANT_READ or ZERO_RETURN."""
+        self.require_idle()
         if self.established:
             return NONE if self.error is None else SSL
         if self.error is not None:
@@ -96,6 +97,7 @@ cdef class Engine:
         except Exception as error:
             self.fail(error)
             return SSL
+        self.reader.release()
         return NONE
 
     cdef int process(self) except -1:
@@ -123,8 +125,8 @@ cdef class Engine:
             return self.take_change_cipher_spec()
         if not self.complete:
             raise UnexpectedMessage("application data arrived before the handshake was done")
-        (<PostHandshake> self.handshake).key_updates = 0
-        if not self.canceled:
+        if self.reader.content_size and not self.canceled:
+            (<PostHandshake> self.handshake).key_updates = 0
             self.data = self.reader.content
             self.data_size = self.reader.content_size
         return 0
@@ -133,6 +135,8 @@ cdef class Engine:
         cdef int wait
         if self.message_callback is not None:
             self.report("received", CONTENT_handshake, message)
+        # Early data ends where another message begins.
+        self.reader.skip = False
         if self.complete and self.writer.is_empty():
             (<PostHandshake> self.handshake).answer_unsent = False
         wait = self.handshake.step(message)
@@ -203,6 +207,7 @@ cdef class Engine:
                 if self.message_callback is not None:
                     self.report("sent", CONTENT_change_cipher_spec, b"\x01")
             elif event is SKIP_EARLY_DATA:
+                self.reader.skip = True
                 self.reader.skippable = self.config.max_skipped_early_data
         self.writer.close_flight()
         self.writer.legacy_record_version = VERSION_TLSv1_2
@@ -238,7 +243,17 @@ cdef class Engine:
         return 0
 
     cdef int report(self, str direction, int content_type, bytes data) except -1:
-        self.message_callback(direction, ContentType(content_type), data)
+        """Tell the message_callback, which must not use the connection meanwhile."""
+        self.reporting = True
+        try:
+            self.message_callback(direction, ContentType(content_type), data)
+        finally:
+            self.reporting = False
+        return 0
+
+    cdef int require_idle(self) except -1:
+        if self.reporting:
+            raise RuntimeError("a message_callback must not use its connection")
         return 0
 
     cdef int fail(self, object error) except -1:
@@ -276,6 +291,10 @@ cdef class Engine:
         """The transport brought `size` bytes, at least one, into space()."""
         return self.reader.filled(size)
 
+    cpdef int nothing_arrived(self) except -1:
+        """The transport has nothing for space() now."""
+        return self.reader.release()
+
     cpdef int end_of_transport(self) except -1:
         """No more bytes will arrive. Without the peer's close_notify that is an error."""
         if not self.close_notify_received:
@@ -308,6 +327,7 @@ cdef class Engine:
 
     cpdef int fetch(self) except -2:
         """Make application data available: NONE, SSL, WANT_READ or ZERO_RETURN."""
+        self.require_idle()
         if self.data_size:
             return NONE
         try:
@@ -344,21 +364,30 @@ cdef class Engine:
                 copied += size
                 if peek:
                     break
-                self.data += size
-                self.data_size -= size
-                if copied == view.len or self.fetch() != NONE:
+                self.consume(size)
+                if (
+                    copied == view.len
+                    or self.reader.buffered() == 0
+                    or self.fetch() != NONE
+                ):
                     break
         finally:
             PyBuffer_Release(&view)
         return copied
+
+    cdef int consume(self, Py_ssize_t size) except -1:
+        self.data += size
+        self.data_size -= size
+        if self.data_size == 0:
+            self.reader.release()
+        return 0
 
     cpdef bytes take(self, Py_ssize_t size):
         """At most `size` bytes of application data, once fetch() said NONE."""
         cdef bytes result
         size = min(size, self.data_size)
         result = PyBytes_FromStringAndSize(<const char*> self.data, size)
-        self.data += size
-        self.data_size -= size
+        self.consume(size)
         return result
 
     cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -1:
@@ -367,28 +396,37 @@ cdef class Engine:
         The caller makes sure that the connection is established and open for writing.
         """
         cdef Py_buffer view
-        cdef Py_ssize_t size
+        cdef Py_ssize_t size, done = 0
+        cdef uint64_t records
+        self.require_idle()
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            size = min(view.len - start, <Py_ssize_t> WRITE_SIZE)
-            if size <= 0:
-                return 0
-            if self.writer.key.is_spent():
-                self.update_write_key(False)
-            self.writer.add_record(
-                CONTENT_application_data, <const uint8_t*> view.buf + start, size
-            )
+            while start + done < view.len and done < WRITE_SIZE:
+                size = min(view.len - start, <Py_ssize_t> WRITE_SIZE) - done
+                # RFC 8446, 5.5: the next key comes before the limit of this one.
+                records = self.writer.key.remaining()
+                if records == 0:
+                    self.update_write_key(False)
+                    continue
+                if records < <uint64_t> (WRITE_SIZE // MAX_PLAINTEXT):
+                    size = min(size, <Py_ssize_t> (records * MAX_PLAINTEXT))
+                self.writer.add_record(
+                    CONTENT_application_data, <const uint8_t*> view.buf + start + done, size
+                )
+                done += size
         finally:
             PyBuffer_Release(&view)
-        return size
+        return done
 
     def update_write_key(self, bint request_update):
         """Queue a KeyUpdate (RFC 8446, 4.6.3)."""
+        self.require_idle()
         (<PostHandshake> self.handshake).update_write_key(request_update)
         self.carry_out()
 
     def send_close_notify(self):
         """Queue close_notify, once; during a handshake behind user_canceled (RFC 8446, 6.1)."""
+        self.require_idle()
         if self.close_notify_sent or self.error is not None:
             return
         if not self.complete:

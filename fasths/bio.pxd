@@ -1,21 +1,4 @@
-cimport cython
-
-
-@cython.final
-cdef class Pipe:
-    cdef bytes chunk
-    cdef Py_ssize_t start
-    cdef object more
-    cdef Py_ssize_t size
-    cdef Py_ssize_t capacity
-    cdef bint eof
-    cdef Py_ssize_t requested
-
-    cdef Py_ssize_t room(self) except -1
-    cdef write(self, bytes data)
-    cdef next_chunk(self)
-    cdef bytes read(self, Py_ssize_t size)
-    cdef Py_ssize_t read_into(self, buffer) except -1
+from fasths._pipe cimport Pipe
 
 
 cdef class SocketBIO:

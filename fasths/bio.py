@@ -10,15 +10,15 @@ that a BIO raises ends the connection with SYSCALL.
 from __future__ import annotations
 
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
+
+from fasths._pipe import Pipe
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 # One record and a little: what half of a bio_pair() holds by default, in bytes.
 DEFAULT_PAIR_SIZE = 17 * 1024
-_UNBOUNDED = 1 << 62
 # What a BufferedBIO gathers before it writes by itself, in bytes.
 DEFAULT_BUFFER_SIZE = 17 * 1024
 
@@ -65,6 +65,13 @@ class SocketBIO:
             self.eof = True
         return count
 
+    def read_available(self, buffer: Buffer, /) -> int:
+        """As read_into(), but never waiting, whatever the socket is set to."""
+        try:
+            return self._socket.recv_into(buffer, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return -1
+
     def write(self, data: bytes | memoryview, /) -> int:
         """Send what the socket takes at once."""
         self.should_read = False
@@ -91,83 +98,6 @@ def _is_retry(error: OSError) -> bool:
     return isinstance(error, BlockingIOError) or error.errno is None
 
 
-class Pipe:
-    """Bytes on their way in one direction: a chunk, read from `start` on, and those after it.
-
-    An empty pipe holds nothing but itself.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        """capacity: how many bytes it takes; 0: any number."""
-        self.chunk = b""
-        self.start = 0
-        self.more: deque[bytes] | None = None
-        self.size = 0
-        self.capacity = capacity
-        self.eof = False
-        # How many bytes the last reader asked for in vain.
-        self.requested = 0
-
-    def room(self) -> int:
-        return _UNBOUNDED if self.capacity == 0 else self.capacity - self.size
-
-    def write(self, data: bytes) -> None:
-        if not data:
-            return
-        if not self.size:
-            self.chunk = data
-        elif self.more is None:
-            self.more = deque((data,))
-        else:
-            self.more.append(data)
-        self.size += len(data)
-        self.requested = 0
-
-    def next_chunk(self) -> None:
-        self.start = 0
-        if self.more is None:
-            self.chunk = b""
-            return
-        self.chunk = self.more.popleft()
-        if not self.more:
-            self.more = None
-
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; all of them where it is negative."""
-        if size < 0 or size > self.size:
-            size = self.size
-        chunk = self.chunk
-        if size == len(chunk):
-            # The usual case: one chunk, taken as it is.
-            self.size -= size
-            if self.start == 0:
-                self.next_chunk()
-                return chunk
-            self.size += size
-        buffer = bytearray(size)
-        self.read_into(buffer)
-        return bytes(buffer)
-
-    def read_into(self, buffer: Buffer) -> int:
-        view = memoryview(buffer)
-        room = view.nbytes
-        done = 0
-        while self.size and done < room:
-            available = len(self.chunk) - self.start
-            count = min(available, room - done)
-            if count == len(self.chunk):
-                view[done : done + count] = self.chunk
-            else:
-                view[done : done + count] = self.chunk[self.start : self.start + count]
-            done += count
-            self.size -= count
-            if count == available:
-                self.next_chunk()
-            else:
-                self.start += count
-        return done
-
-
 class PairHalf:
     """One half of bio_pair(): what is written into one can be read from the other.
 
@@ -183,17 +113,11 @@ class PairHalf:
 
     def read_into(self, buffer: Buffer, /) -> int:
         """Read what there is; -1 while there is nothing, 0 once the other half is shut."""
-        self.should_write = False
         pipe = self._incoming
-        if pipe.size:
-            self.should_read = False
-            return pipe.read_into(buffer)
-        if pipe.eof:
-            self.should_read = False
-            return 0
-        self.should_read = True
-        pipe.requested = memoryview(buffer).nbytes
-        return -1
+        count = pipe.read_into(buffer)
+        self.should_write = False
+        self.should_read = count == 0 and not pipe.eof
+        return -1 if self.should_read else count
 
     def write(self, data: Buffer, /) -> int:
         """Take as much as there is room for; -1 where there is none.
@@ -257,9 +181,8 @@ def bio_pair(size: int = DEFAULT_PAIR_SIZE) -> tuple[PairHalf, PairHalf]:
 class MemoryBIO:
     """The application's side of a transport in memory, without a bound.
 
-    write() gives the connection the peer's bytes, read() takes what the connection wrote. Where a
-    Connection gets two of them, it reads from the first and writes to the second, so they serve as
-    the standard library's do.
+    write() gives the connection the peer's bytes, read() takes what the connection wrote. A
+    Connection that gets two of them reads what was given to the first, and writes to the second.
     """
 
     def __init__(self) -> None:
@@ -384,6 +307,7 @@ class StreamBIO:
 
     def read_into(self, buffer: Buffer, /) -> int:
         view = memoryview(buffer)
+        self.should_read = self.should_write = False
         data = self._stream.read(len(view))  # type: ignore[attr-defined]
         if data:
             view[: len(data)] = data
@@ -394,6 +318,7 @@ class StreamBIO:
         return -1
 
     def write(self, data: bytes | memoryview, /) -> int:
+        self.should_read = self.should_write = False
         count = self._stream.write(data)  # type: ignore[attr-defined]
         if count is None or count < 0:
             self.should_write = True

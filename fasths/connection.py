@@ -157,21 +157,19 @@ class Connection:
             return self._without_role()
         while True:
             code = engine.do_handshake()
+            if code == _SSL:
+                return self._failed()
             if (engine.has_output() or self._unflushed) and not self._flush():
-                if engine.error is None:
-                    return -1
-                code = _SSL
+                return -1
             if code == _NONE:
                 self._code = NONE
                 return 1
             if code == _WANT_READ:
                 if not self._fill():
                     return -1
-            elif code == _ZERO_RETURN:
+            else:
                 self._code = ZERO_RETURN
                 return 0
-            else:
-                return self._failed()
 
     def key_update(self, request_peer: bool = False) -> int:
         """Change the key for what is sent (RFC 8446, 4.6.3); request_peer: the peer's as well.
@@ -218,14 +216,17 @@ class Connection:
         sent = self._write_pending
         if (sent or engine.has_output() or self._unflushed) and not self._flush():
             return -1
-        view = memoryview(data)
-        if not view.c_contiguous:
-            raise TypeError("write() needs a contiguous buffer")
-        total = view.nbytes
+        if type(data) is bytes:
+            total = len(data)
+        else:
+            view = memoryview(data)
+            if not view.c_contiguous:
+                raise TypeError("write() needs a contiguous buffer")
+            total = view.nbytes
         if sent > total:
             raise ValueError("a repeated write() has fewer bytes than the one before")
         while sent < total:
-            sent += engine.write(view, sent)
+            sent += engine.write(data, sent)
             if not self._flush():
                 self._write_pending = sent
                 return -1
@@ -246,16 +247,20 @@ class Connection:
         return self._copy_into(buffer, True)
 
     def _copy_into(self, buffer: Buffer, peek: bool) -> int:
-        view = memoryview(buffer)
-        if view.readonly or not view.c_contiguous:
-            raise TypeError("read_into() and peek_into() need a writable, contiguous buffer")
-        if not view.nbytes:
+        if type(buffer) is bytearray:
+            size = len(buffer)
+        else:
+            view = memoryview(buffer)
+            if view.readonly or not view.c_contiguous:
+                raise TypeError("read_into() and peek_into() need a writable, contiguous buffer")
+            size = view.nbytes
+        if size == 0:
             return self._nothing()
         result = self._fetch()
         if result <= 0:
             return result
         assert self._engine is not None
-        return self._engine.copy_into(view, peek)
+        return self._engine.copy_into(buffer, peek)
 
     def read(self, size: int = 16384) -> bytes | None:
         """Receive at most `size` bytes; b"" where the peer has sent close_notify, None for -1."""
@@ -296,8 +301,12 @@ class Connection:
                         return self._failed()
                 self._code = NONE
                 return 1
+            if code == _SSL:
+                return self._failed()
             blocked = (engine.has_output() or self._unflushed) and not self._flush()
-            if code == _WANT_READ and engine.error is None:
+            if engine.error is not None:
+                return -1
+            if code == _WANT_READ:
                 # Reading goes on while the BIO takes nothing, or two peers that both write would
                 # wait for each other; but what is unsent is what a caller has to wait for first.
                 code_of_write = self._code
@@ -305,11 +314,9 @@ class Connection:
                     if blocked and engine.error is None:
                         self._code = code_of_write
                     return -1
-            elif code == _ZERO_RETURN:
+            else:
                 self._code = ZERO_RETURN
                 return 0
-            else:
-                return self._failed()
 
     # --- The end
 
@@ -392,12 +399,17 @@ class Connection:
         """What the peer said before it closed tells more than the error of a write."""
         engine = self._engine
         assert engine is not None
+        bio = self._read_bio
+        # Where a read could wait, there is none: nobody may be left to send anything.
+        read = getattr(bio, "read_available", bio.read_into)
         for _ in range(_READS_FOR_ALERT):
             code = engine.fetch() if engine.established else engine.do_handshake()
             if code != _WANT_READ:
                 return
+            if read == bio.read_into and not getattr(bio, "pending", 0):
+                return
             try:
-                count = self._read_bio.read_into(engine.space())
+                count = read(engine.space())
             except OSError:
                 return
             if count <= 0:
@@ -422,6 +434,7 @@ class Connection:
             engine.end_of_transport()
             self._code = SSL
             return False
+        engine.nothing_arrived()
         self._want(bio, WANT_READ)
         return False
 
@@ -443,6 +456,8 @@ class Connection:
     def _set_error_code(self) -> None:
         assert self._engine is not None
         error = self._engine.error
+        if error is not None and error.origin is not Origin.LOCAL:
+            self._unflushed = False
         raised = isinstance(error, TransportError) and error.os_error is not None
         self._code = SYSCALL if raised else SSL
 

@@ -119,7 +119,7 @@ class Context:
         if trust is not None and not isinstance(trust, TrustStore):
             raise TypeError("trust must be a TrustStore or None")
         set_once("trust", trust)
-        set_once("verify", None if verify is None else Verify(verify))
+        set_once("verify", None if verify is None else _member(verify, Verify, "verify"))
         set_once("alpn", _protocol_names(alpn))
         set_once("minimum_version", _version(minimum_version, "minimum_version"))
         set_once("maximum_version", _version(maximum_version, "maximum_version"))
@@ -133,7 +133,7 @@ class Context:
         for scheme in self.signature_schemes:
             if scheme in _CERTIFICATE_ONLY_SCHEMES:
                 raise ValueError(f"{scheme.name} cannot sign a TLS 1.3 handshake")
-        set_once("check_hostname", bool(check_hostname))
+        set_once("check_hostname", _flag(check_hostname, "check_hostname"))
         limits = Limits() if limits is None else limits
         if not isinstance(limits, Limits):
             raise TypeError("limits must be a fasths.Limits")
@@ -152,9 +152,9 @@ class Context:
                 protocol_names=self.alpn,
                 identities=self.identities,
                 chain_verifier=_LazyChainVerifier(trust, self.check_hostname, limits),
-                client_verify=Verify.REQUIRED if verify is None else verify,
-                server_verify=Verify.NONE if verify is None else verify,
-                retry_with_cookie=retry_with_cookie,
+                client_verify=Verify.REQUIRED if self.verify is None else self.verify,
+                server_verify=Verify.NONE if self.verify is None else self.verify,
+                retry_with_cookie=_flag(retry_with_cookie, "retry_with_cookie"),
                 keylog=_key_log(keylog),
                 limits=limits,
             ),
@@ -218,8 +218,21 @@ def _instances(values: Iterable[Identity], kind: type[Identity], name: str) -> t
     return result
 
 
+def _member(value: Code, kind: type[Code], name: str) -> Code:
+    """A member of an enum, from itself or its number."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a fasths.{kind.__name__}")
+    return kind(value)
+
+
+def _flag(value: bool, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool")
+    return value
+
+
 def _version(version: TLSVersion, name: str) -> TLSVersion:
-    version = TLSVersion(version)
+    version = _member(version, TLSVersion, name)
     if version is not TLSVersion.TLSv1_3:
         raise ValueError(f"{name}: {version.name} is not supported, only TLSv1_3 is so far")
     return version
@@ -266,6 +279,8 @@ def _key_share_groups(
     if values is None:
         shared = tuple(group for group in DEFAULT_KEY_SHARE_GROUPS if group in groups)
         return shared or groups[:1]
+    if isinstance(values, str):
+        raise TypeError("key_share_groups must be a sequence, not one str")
     key_share_groups = tuple(values)
     if not key_share_groups:
         # A client may leave the choice to a HelloRetryRequest (RFC 8446, 4.2.8).

@@ -10,6 +10,7 @@ connection has to answer with that error's alert and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from scripted_peer import FATAL, At, Peer, Refused, ScriptedClient, ScriptedServ
 
 import fasths
 from fasths import AlertDescription, Limits, Origin, SSLErrorCode, TLSError, Verify
+from fasths.wire.errors import InternalError
 
 CLIENT: dict[str, Any] = {
     "verify": Verify.NONE,
@@ -80,6 +82,7 @@ def assert_established(peer: Peer) -> None:
     connection = peer.connection
     assert connection.established, connection.last_error
     assert connection.last_error is None
+    peer.settle()
     assert not peer.alerts
     before = len(peer.delivered), len(peer.data)
     peer.send_data(b"to the connection")
@@ -105,6 +108,7 @@ def case(
     error: type[TLSError],
     point: str | None = None,
     edit: At | None = None,
+    /,
     *,
     alert: AlertDescription | None = None,
     context: dict[str, Any] | None = None,
@@ -154,6 +158,15 @@ def assert_refuses(
     assert not peer.incoming
     assert not peer.messages
     assert_sticks(peer)
+
+
+def assert_no_internal_error(peer: Any) -> None:
+    """Whether the script succeeds or not: at fault is the peer, if anybody."""
+    # The peer may lose its way as well, where a change makes the two disagree about keys.
+    with contextlib.suppress(Exception):
+        peer.handshake()
+    error = peer.connection.last_error
+    assert not isinstance(error, InternalError), error
 
 
 def assert_sticks(peer: Any) -> None:

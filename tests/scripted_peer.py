@@ -25,6 +25,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from random import Random
 from typing import Any, NamedTuple
 
 from cryptography import x509
@@ -169,11 +170,11 @@ class Peer:
     def send(self, *messages: Message | bytes) -> None:
         """Put messages, or bytes of messages, into the transcript and the current flight."""
         for message in messages:
-            self.send_post_handshake(message)
+            self.queue(message)
             self.transcript += self.flight[-1]
 
-    def send_post_handshake(self, message: Message | bytes) -> None:
-        """The same for what is not part of the transcript (RFC 8446, 4.4.1)."""
+    def queue(self, message: Message | bytes) -> None:
+        """Put a message into the current flight alone: not all belong to the transcript."""
         self.flight.append(message if isinstance(message, bytes) else message.encode())
 
     def end_flight(self) -> None:
@@ -266,6 +267,7 @@ class Peer:
             assert len(content) <= MAX_PLAINTEXT
             assert content or content_type == ContentType.application_data
             result = Record(record[0], int.from_bytes(record[1:3], "big"), content_type, content)
+            assert result.version == TLS12 or (not self.records and result.version == 0x0301)
             self.records.append(result)
             yield result
 
@@ -370,7 +372,7 @@ class Peer:
     def update_write_key(self, request_update: int = 0) -> None:
         """Send a KeyUpdate, and change the key."""
         assert self.write_key is not None
-        self.send_post_handshake(KeyUpdate(request_update=request_update))
+        self.queue(KeyUpdate(request_update=request_update))
         self.set_write_key(self.write_key.next())
 
     # --- Authentication (RFC 8446, 4.4)
@@ -715,9 +717,12 @@ def twice(code: int) -> At:
 def all_of(*edits: At) -> At:
     """Several changes of one message."""
 
-    def edit(peer: Peer, message: Any) -> None:
+    def edit(peer: Peer, message: Any) -> Any:
+        result = None
         for each in edits:
-            assert each(peer, message) is None
+            assert result is None, "only the last change may replace the message"
+            result = each(peer, message)
+        return result
 
     return edit
 
@@ -729,7 +734,14 @@ def instead(*messages: Message | bytes) -> At:
 
 def followed_by(*messages: Message | bytes) -> At:
     """Other messages, or parts of some, behind this one and in its record."""
-    return lambda peer, message: [message, *messages]
+
+    def edit(peer: Peer, message: Any) -> Any:
+        peer.send(message)
+        for each in messages:
+            peer.queue(each)
+        return []
+
+    return edit
 
 
 def cut(size: int) -> At:
@@ -738,6 +750,20 @@ def cut(size: int) -> At:
     def edit(peer: Peer, message: Any) -> bytes:
         data: bytes = message.encode()
         return data[:1] + vector(3, data[4:][:size])
+
+    return edit
+
+
+def mutated(seed: int) -> At:
+    """The message with a few bytes changed, left out or put in; its length fits."""
+    random = Random(seed)
+
+    def edit(peer: Peer, message: Any) -> bytes:
+        body = bytearray(message.encode()[4:])
+        for _ in range(random.choice((1, 1, 2, 4))):
+            at = random.randrange(len(body) + 1)
+            body[at : at + random.randrange(2)] = random.randbytes(random.randrange(2))
+        return u8(message.type) + vector(3, body)
 
     return edit
 

@@ -171,7 +171,7 @@ class ScriptedSocket:
     def __init__(self, error: OSError) -> None:
         self.error = error
 
-    def recv_into(self, buffer: object) -> int:
+    def recv_into(self, buffer: object, nbytes: int = 0, flags: int = 0) -> int:
         raise self.error
 
     def send(self, data: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pki
 import pytest
 from refusals import (
+    assert_no_internal_error,
     assert_refuses,
     case,
     check,
@@ -30,6 +31,7 @@ from scripted_peer import (
     cut,
     followed_by,
     instead,
+    mutated,
     put,
     twice,
     with_extension,
@@ -680,7 +682,7 @@ CERTIFICATE_VERIFY = [
     ),
     # The key is too short for the scheme, so that no signature can be right.
     certificate_verify(
-        "short RSA key", DecryptError, "rsa1024", put(algorithm=S.rsa_pss_rsae_sha512)
+        "short RSA key", IllegalParameter, "rsa1024", put(algorithm=S.rsa_pss_rsae_sha512)
     ),
 ]
 
@@ -779,3 +781,32 @@ ACROSS = [
 @pytest.mark.parametrize("case", ACROSS)
 def test_message_over_a_change_of_keys(case):
     check(case, "client")
+
+
+# --- Anything else
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "hello_retry_request",
+        "server_hello",
+        "encrypted_extensions",
+        "certificate_request",
+        "certificate",
+        "certificate_verify",
+        "finished",
+    ],
+)
+@pytest.mark.parametrize("verify", [Verify.NONE, Verify.REQUIRED])
+def test_mutated_message(point, verify):
+    """Whatever comes, the fault is the peer's."""
+    for seed in range(40):
+        peer = client_of(
+            {"alpn": ("h2",), "verify": verify},
+            at={point: mutated(seed)},
+            alpn=b"h2",
+            retry=P256 if point == "hello_retry_request" else 0,
+            request_certificate=True,
+        )
+        assert_no_internal_error(peer)

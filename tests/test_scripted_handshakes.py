@@ -241,6 +241,7 @@ SECOND_CLIENT_HELLOS = {
     "padding added": with_extension(ExtensionType.padding, bytes(10)),
     "padding removed": without_extension(ExtensionType.padding),
     "PSK removed": without_extension(ExtensionType.pre_shared_key),
+    "encrypted_client_hello anew": with_extension(ExtensionType.encrypted_client_hello, b"anew"),
     "PSK changed": with_extension(ExtensionType.pre_shared_key, offered_psks(2, 2)),
 }
 
@@ -251,6 +252,7 @@ def test_server_accepts_second_client_hello(name, cookie):
     # RFC 8446, 4.1.2: what may change.
     first = all_of(
         with_extension(ExtensionType.padding, bytes(5)),
+        with_extension(ExtensionType.encrypted_client_hello, b"once"),
         with_extension(ExtensionType.psk_key_exchange_modes, vector(1, b"\1")),
         with_extension(ExtensionType.pre_shared_key, offered_psks()),
     )
@@ -478,8 +480,8 @@ def test_tickets_and_data_behind_the_servers_finished():
     peer.send_server_hello()
     peer.send_encrypted_flight()
     # RFC 8446, 4.6.1: before the client's Finished, even.
-    peer.send_post_handshake(NewSessionTicket())
-    peer.send_post_handshake(NewSessionTicket(extensions=[(GREASE[0], b"")]))
+    peer.queue(NewSessionTicket())
+    peer.queue(NewSessionTicket(extensions=[(GREASE[0], b"")]))
     peer.send_data(b"at once")
     peer.read_client_flight()
     peer.settle()

@@ -8,15 +8,14 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import PublicKeyAlgorithmOID, SignatureAlgorithmOID
+from cryptography.x509.oid import SignatureAlgorithmOID
 
-from fasths.crypto.signatures import schemes_of_key
+from fasths.crypto.certificates import signature_schemes
 from fasths.wire.codes import SignatureScheme
 
 # RFC 8446, 4.2.3; inside certificates the curve of an ECDSA signature is not told by its OID.
@@ -61,11 +60,7 @@ class Identity:
         own_key = getattr(private_key, "public_key", lambda: None)()
         if own_key is None or _subject_public_key(own_key) != _subject_public_key(public_key):
             raise ValueError("the private key is not the one of the first certificate")
-        pss_key = (
-            isinstance(public_key, RSAPublicKey)
-            and leaf.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
-        )
-        schemes = schemes_of_key(public_key, pss_key)
+        schemes = signature_schemes(leaf)
         if not schemes:
             raise ValueError("TLS 1.3 has no signature scheme for this kind of key")
         self.private_key = private_key
@@ -89,10 +84,13 @@ class Identity:
         ValueError: text that cannot be parsed, a wrong password, or a key that does not fit.
         TypeError: a password for a key without one, or none for a key that needs one.
         """
-        certificates = x509.load_pem_x509_certificates(_as_bytes(chain_pem))
-        key = load_pem_private_key(
-            _as_bytes(key_pem), None if password is None else _as_bytes(password)
-        )
+        try:
+            certificates = x509.load_pem_x509_certificates(_as_bytes(chain_pem))
+            key = load_pem_private_key(
+                _as_bytes(key_pem), None if password is None else _as_bytes(password)
+            )
+        except (UnsupportedAlgorithm, x509.InvalidVersion) as error:
+            raise ValueError(f"the certificate or key cannot be used: {error}") from error
         return cls(certificates, key)
 
     @classmethod

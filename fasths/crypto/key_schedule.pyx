@@ -38,6 +38,8 @@ cdef bytes expand(object keyed, bytes info, Py_ssize_t length):
     output = mac.finalize()
     if PyBytes_GET_SIZE(output) == length:
         return output
+    if length < 0 or length > PyBytes_GET_SIZE(output):
+        raise ValueError("the length of an output is negative or exceeds the hash")
     return PyBytes_FromStringAndSize(PyBytes_AS_STRING(output), length)
 
 

@@ -1,4 +1,3 @@
 cdef bytes certificate_verify_content(bint by_server, bytes transcript_hash)
 cpdef bytes sign(object private_key, int scheme, bytes content)
 cpdef int verify(object certificate, int scheme, bytes signature, bytes content) except -1
-cpdef tuple schemes_of_key(object public_key, bint pss_key)

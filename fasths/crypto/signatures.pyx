@@ -1,20 +1,11 @@
 # Signatures of CertificateVerify (RFC 8446, 4.2.3 and 4.4.3).
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    SECP384R1,
-    SECP521R1,
-    EllipticCurvePublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
-from cryptography.x509.oid import PublicKeyAlgorithmOID
 
+from fasths.crypto.certificates import signature_schemes
 from fasths.wire.codes import AlertDescription, SignatureScheme
 from fasths.wire.errors import CertificateError, DecryptError, IllegalParameter
 
@@ -41,43 +32,11 @@ cdef dict ARGUMENTS = {
     SignatureScheme.ed25519: (),
     SignatureScheme.ed448: (),
 }
-cdef dict SCHEMES_OF_CURVE = {
-    SECP256R1.name: (int(SignatureScheme.ecdsa_secp256r1_sha256),),
-    SECP384R1.name: (int(SignatureScheme.ecdsa_secp384r1_sha384),),
-    SECP521R1.name: (int(SignatureScheme.ecdsa_secp521r1_sha512),),
-}
-cdef tuple RSAE_SCHEMES = (
-    int(SignatureScheme.rsa_pss_rsae_sha256),
-    int(SignatureScheme.rsa_pss_rsae_sha384),
-    int(SignatureScheme.rsa_pss_rsae_sha512),
-)
-cdef tuple PSS_SCHEMES = (
-    int(SignatureScheme.rsa_pss_pss_sha256),
-    int(SignatureScheme.rsa_pss_pss_sha384),
-    int(SignatureScheme.rsa_pss_pss_sha512),
-)
-cdef object RSASSA_PSS = PublicKeyAlgorithmOID.RSASSA_PSS
 
 
 cdef bytes certificate_verify_content(bint by_server, bytes transcript_hash):
     """What CertificateVerify signs (RFC 8446, 4.4.3)."""
     return (SERVER_CONTEXT if by_server else CLIENT_CONTEXT) + transcript_hash
-
-
-cpdef tuple schemes_of_key(object public_key, bint pss_key):
-    """The schemes that a key can make, by code; none for a type that TLS 1.3 cannot use.
-
-    pss_key: the certificate names the key's algorithm as RSASSA-PSS rather than rsaEncryption.
-    """
-    if isinstance(public_key, EllipticCurvePublicKey):
-        return SCHEMES_OF_CURVE.get(public_key.curve.name, ())
-    if isinstance(public_key, RSAPublicKey):
-        return PSS_SCHEMES if pss_key else RSAE_SCHEMES
-    if isinstance(public_key, Ed25519PublicKey):
-        return (int(SignatureScheme.ed25519),)
-    if isinstance(public_key, Ed448PublicKey):
-        return (int(SignatureScheme.ed448),)
-    return ()
 
 
 cpdef bytes sign(object private_key, int scheme, bytes content):
@@ -90,16 +49,7 @@ cpdef int verify(object certificate, int scheme, bytes signature, bytes content)
     IllegalParameter: the scheme is not one of the key's. DecryptError: the signature is wrong.
     CertificateError: the key is of a type that TLS 1.3 cannot use.
     """
-    cdef object public_key
-    cdef tuple schemes
-    try:
-        public_key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        public_key = None
-    schemes = schemes_of_key(
-        public_key,
-        isinstance(public_key, RSAPublicKey) and certificate.public_key_algorithm_oid == RSASSA_PSS,
-    )
+    cdef tuple schemes = signature_schemes(certificate)
     if not schemes:
         raise CertificateError(
             "the peer's certificate has a key that TLS 1.3 cannot use",
@@ -109,7 +59,7 @@ cpdef int verify(object certificate, int scheme, bytes signature, bytes content)
     if scheme not in schemes:
         raise IllegalParameter("the signature scheme does not fit the certificate's key")
     try:
-        public_key.verify(signature, content, *ARGUMENTS[scheme])
+        certificate.public_key().verify(signature, content, *ARGUMENTS[scheme])
     except InvalidSignature:
         raise DecryptError("the signature of CertificateVerify is wrong") from None
     return 0

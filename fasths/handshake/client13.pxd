@@ -3,6 +3,7 @@ from libc.stdint cimport uint64_t
 
 from fasths.crypto.groups cimport KeyExchange
 from fasths.handshake.base cimport Handshake
+from fasths.handshake.configuration cimport Configuration
 from fasths.wire.messages cimport CertificateRequest, ServerHello
 
 
@@ -28,4 +29,4 @@ cdef class ClientHandshake(Handshake):
     cdef int send_client_certificate(self) except -1
 
 
-cpdef Handshake client_handshake(config, bytes server_name, str hostname)
+cdef Handshake client_handshake(Configuration config, bytes server_name, str hostname)

@@ -97,6 +97,9 @@ cdef class ClientHandshake(Handshake):
     cdef int check_server_hello(self, ServerHello hello) except -1:
         """What holds for ServerHello and HelloRetryRequest (RFC 8446, 4.1.3 and 4.1.4)."""
         cdef int where, type
+        # RFC 8446, D.5.
+        if hello.legacy_version == VERSION_SSLv3:
+            raise ProtocolVersion("the server speaks SSL 3.0")
         if hello.selected_version < 0:
             # RFC 8446, 4.1.3: a server that negotiates less but can do more was tampered with.
             if hello.random[24:] in DOWNGRADE_SENTINELS:
@@ -158,7 +161,7 @@ cdef class ClientHandshake(Handshake):
         return self.send_certificate_verify(identity, False)
 
 
-cpdef Handshake client_handshake(config, bytes server_name, str hostname):
+cdef Handshake client_handshake(Configuration config, bytes server_name, str hostname):
     """server_name: what the extension says, or None. hostname: what the chain is verified for."""
     cdef ClientHandshake handshake = ClientHandshake.__new__(ClientHandshake)
     handshake.config = config

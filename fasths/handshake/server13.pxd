@@ -1,18 +1,21 @@
 cimport cython
 
 from fasths.handshake.base cimport Handshake
+from fasths.handshake.configuration cimport Configuration
 from fasths.wire.messages cimport ClientHello
 
 
 @cython.final
 cdef class ServerHandshake(Handshake):
-    cdef ClientHello client_hello
+    # Of the first ClientHello, once a HelloRetryRequest was sent.
+    cdef bytes constant_part
+    cdef bytes first_key_shares
     cdef int retry_group
     cdef bytes cookie
     cdef tuple application_secrets
 
     cdef int check_client_hello(self, ClientHello hello) except -1
-    cdef int check_retried_client_hello(self, ClientHello hello) except -1
+    cdef int check_retried_client_hello(self, ClientHello hello, bytes message) except -1
     cdef int choose_suite(self, ClientHello hello) except -1
     cdef int choose_group(self, ClientHello hello) except -1
     cdef bytes choose_protocol(self, ClientHello hello)
@@ -20,4 +23,4 @@ cdef class ServerHandshake(Handshake):
     cdef int send_flight(self, ClientHello hello, bytes message, bytes client_share) except -1
 
 
-cpdef Handshake server_handshake(config)
+cdef Handshake server_handshake(Configuration config)

@@ -45,6 +45,9 @@ cdef class ServerHandshake(Handshake):
         """What a ClientHello for TLS 1.3 without a PSK must be (RFC 8446, 4.1.2 and 9.2)."""
         cdef Reader shares, share
         cdef int group
+        # RFC 8446, D.5.
+        if hello.legacy_version == VERSION_SSLv3:
+            raise ProtocolVersion("the client speaks SSL 3.0")
         if hello.supported_versions is None or not contains_u16(
             hello.supported_versions, VERSION_TLSv1_3
         ):
@@ -69,20 +72,9 @@ cdef class ServerHandshake(Handshake):
                 raise IllegalParameter("key_share has a group that supported_groups lacks")
         return 0
 
-    cdef int check_retried_client_hello(self, ClientHello hello) except -1:
+    cdef int check_retried_client_hello(self, ClientHello hello, bytes message) except -1:
         """RFC 8446, 4.1.2: what may have changed in a ClientHello after HelloRetryRequest."""
-        cdef ClientHello first = self.client_hello
-        if (
-            hello.random != first.random
-            or hello.legacy_session_id != first.legacy_session_id
-            or hello.cipher_suites != first.cipher_suites
-            or hello.supported_versions != first.supported_versions
-            or hello.supported_groups != first.supported_groups
-            or hello.signature_algorithms != first.signature_algorithms
-            or hello.signature_algorithms_cert != first.signature_algorithms_cert
-            or hello.protocol_names != first.protocol_names
-            or hello.server_name != first.server_name
-        ):
+        if constant_part(message) != self.constant_part:
             raise IllegalParameter("ClientHello changed after HelloRetryRequest")
         if hello.early_data:
             raise IllegalParameter("early_data after HelloRetryRequest")
@@ -136,7 +128,8 @@ cdef class ServerHandshake(Handshake):
         self.output.append(request)
         if hello.legacy_session_id:
             self.output.append(CHANGE_CIPHER_SPEC)
-        self.client_hello = hello
+        self.first_key_shares = hello.key_shares
+        self.constant_part = constant_part(message)
         self.retry_group = group
         self.state = WAIT_RETRIED_CLIENT_HELLO
         return WAIT_MESSAGE
@@ -162,7 +155,7 @@ cdef class ServerHandshake(Handshake):
         )
         self.derive_handshake_secrets(shared_secret)
         # RFC 8446, D.4: only for a client that asked for it, and once.
-        if hello.legacy_session_id and self.client_hello is None:
+        if hello.legacy_session_id and self.constant_part is None:
             self.output.append(CHANGE_CIPHER_SPEC)
         self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.server_secret)
         self.change_key(READ_KEY, LEVEL_HANDSHAKE, self.client_secret)
@@ -176,12 +169,11 @@ cdef class ServerHandshake(Handshake):
         self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.application_secrets[1])
         self.outcome.suite = self.suite
         self.outcome.protocol_name = protocol_name
-        self.client_hello = None
         self.state = WAIT_FINISHED if self.config.server_verify == VERIFY_NONE else WAIT_CERTIFICATE
         return WAIT_MESSAGE
 
 
-cpdef Handshake server_handshake(config):
+cdef Handshake server_handshake(Configuration config):
     cdef ServerHandshake handshake = ServerHandshake.__new__(ServerHandshake)
     handshake.config = config
     handshake.outcome = Outcome.__new__(Outcome)
@@ -217,7 +209,7 @@ cdef int read_retried_client_hello(ServerHandshake self, bytes message) except -
     cdef ClientHello hello = decode_client_hello(message)
     cdef bytes share
     self.check_client_hello(hello)
-    self.check_retried_client_hello(hello)
+    self.check_retried_client_hello(hello, message)
     if self.retry_group:
         # RFC 8446, 4.2.8: exactly one share, for the group that was asked for.
         share = find_key_share(hello.key_shares, self.retry_group)
@@ -226,7 +218,7 @@ cdef int read_retried_client_hello(ServerHandshake self, bytes message) except -
         self.outcome.group = self.retry_group
     else:
         self.outcome.group = self.choose_group(hello)
-        if hello.key_shares != self.client_hello.key_shares:
+        if hello.key_shares != self.first_key_shares:
             raise IllegalParameter("key_share changed after HelloRetryRequest")
         share = find_key_share(hello.key_shares, self.outcome.group)
     return self.send_flight(hello, message, share)

@@ -12,7 +12,7 @@ cdef class SealingKey:
     cdef uint64_t limit
     cdef uint8_t iv[12]
 
-    cdef bint is_spent(self) noexcept
+    cdef uint64_t remaining(self) noexcept
     cdef int seal(self, uint8_t* record, int content_type, Py_ssize_t size) except -1
 
 

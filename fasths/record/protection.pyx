@@ -51,9 +51,9 @@ cpdef OpeningKey opening_key(Suite suite, TrafficSecret secret):
 cdef class SealingKey:
     """Protects records of one direction, in order."""
 
-    cdef bint is_spent(self) noexcept:
-        """Whether the key should be updated before the next record of application data."""
-        return self.sequence_number >= self.limit
+    cdef uint64_t remaining(self) noexcept:
+        """How many records the key may still protect before it is to be updated."""
+        return self.limit - self.sequence_number if self.sequence_number < self.limit else 0
 
     cdef int seal(self, uint8_t* record, int content_type, Py_ssize_t size) except -1:
         """Write the header, the type and the tag around `size` bytes of content at record + 5.

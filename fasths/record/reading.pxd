@@ -14,7 +14,8 @@ cdef class RecordReader:
     # The content of the current record, inside buffer.
     cdef uint8_t* content
     cdef Py_ssize_t content_size
-    # Bytes of early data that may still be skipped.
+    # Whether early data is skipped until a record opens, and how many bytes of it still may be.
+    cdef bint skip
     cdef Py_ssize_t skippable
     cdef int empty_records
     cdef int max_empty_records
@@ -29,6 +30,7 @@ cdef class RecordReader:
     cdef int open_record(self, int content_type, uint8_t* record, Py_ssize_t length) except -1
     cdef int count_empty(self, int content_type) except -1
     cdef int skip_early_data(self, Py_ssize_t length) except -1
+    cdef int take_buffer(self) except -1
     cdef int release(self) except -1
     cdef int discard(self) except -1
     cdef Py_ssize_t buffered(self) noexcept

@@ -4,7 +4,12 @@
 # are opened where they lie. A content is valid until the next call of next_record() or space().
 # When everything in it was read, the buffer is given up: an idle connection holds none.
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING,
+    PyByteArray_FromStringAndSize,
+    PyByteArray_GET_SIZE,
+)
+from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memmove
 
@@ -16,6 +21,10 @@ cdef enum:
     # The largest protected record fits, and a little of what follows it.
     BUFFER_SIZE = 17 * 1024
 
+# One buffer that was given up, for the next connection that receives: allocating as much for each
+# flight costs microseconds.
+cdef bytearray spare = None
+
 
 cdef class RecordReader:
 
@@ -26,8 +35,7 @@ cdef class RecordReader:
         """Make room behind the received bytes; how much there is. Never 0."""
         cdef uint8_t* base
         if self.buffer is None:
-            self.buffer = PyByteArray_FromStringAndSize(NULL, BUFFER_SIZE)
-            self.start = self.end = 0
+            self.take_buffer()
         elif self.start:
             base = <uint8_t*> PyByteArray_AS_STRING(self.buffer)
             memmove(base, base + self.start, self.end - self.start)
@@ -36,14 +44,21 @@ cdef class RecordReader:
         return BUFFER_SIZE - self.end
 
     cdef object space(self):
-        """A writable buffer for received bytes; say with filled() how many arrived."""
+        """A writable buffer for received bytes; say with filled() how many arrived.
+
+        It is a view, so that its size stays as it is.
+        """
         self.room()
         if self.end == 0:
-            return self.buffer
+            return memoryview(self.buffer)
         return memoryview(self.buffer)[self.end:]
 
     cdef int filled(self, Py_ssize_t size) except -1:
-        if size < 0 or self.end + size > BUFFER_SIZE:
+        if (
+            size < 0
+            or self.buffer is None
+            or self.end + size > PyByteArray_GET_SIZE(self.buffer)
+        ):
             raise ValueError("a BIO returned more than it was asked for")
         self.end += size
         return 0
@@ -58,10 +73,25 @@ cdef class RecordReader:
     cdef Py_ssize_t buffered(self) noexcept:
         return 0 if self.buffer is None else self.end - self.start
 
+    cdef int take_buffer(self) except -1:
+        global spare
+        if spare is None:
+            self.buffer = PyByteArray_FromStringAndSize(NULL, BUFFER_SIZE)
+        else:
+            self.buffer, spare = spare, None
+        self.start = self.end = 0
+        return 0
+
     cdef int release(self) except -1:
-        if self.start == self.end:
-            self.buffer = None
-            self.start = self.end = 0
+        """Give up the buffer if there is nothing in it."""
+        global spare
+        if self.start != self.end or self.buffer is None:
+            return 0
+        # One that somebody else still looks into must not be used by another connection.
+        if Py_REFCNT(self.buffer) == 1 and PyByteArray_GET_SIZE(self.buffer) == BUFFER_SIZE:
+            spare = self.buffer
+        self.buffer = None
+        self.start = self.end = 0
         return 0
 
     cdef int discard(self) except -1:
@@ -91,7 +121,7 @@ cdef class RecordReader:
             if length > MAX_CIPHERTEXT or (
                 length > MAX_PLAINTEXT
                 and (self.key is None or content_type != CONTENT_application_data)
-                and not (self.skippable and content_type == CONTENT_application_data)
+                and not (self.skip and content_type == CONTENT_application_data)
             ):
                 raise RecordOverflow("a record is longer than the protocol allows")
             if self.end - self.start < RECORD_HEADER + length:
@@ -112,7 +142,7 @@ cdef class RecordReader:
             return content_type
         if self.key is None:
             if content_type == CONTENT_application_data:
-                if self.skippable:
+                if self.skip:
                     return self.skip_early_data(length)
                 raise UnexpectedMessage("application data arrived before there were keys")
             return self.count_empty(content_type)
@@ -124,11 +154,14 @@ cdef class RecordReader:
             length = self.key.open(record, length)
         except BadRecordMac:
             # RFC 8446, 4.2.10: a server that does not take early data skips what does not open.
-            if self.skippable:
+            if self.skip:
                 return self.skip_early_data(length)
             raise
-        self.skippable = 0
+        self.skip = False
         self.allow_plaintext_alert = False
+        # RFC 8446, 5.4: the limit holds for content, type and padding together.
+        if length > MAX_PLAINTEXT + 1:
+            raise RecordOverflow("a record is longer than the protocol allows")
         # RFC 8446, 5.4: the content type is the last octet that is not zero.
         while length and self.content[length - 1] == 0:
             length -= 1
@@ -150,11 +183,13 @@ cdef class RecordReader:
         self.empty_records += 1
         if self.empty_records > self.max_empty_records:
             raise UnexpectedMessage("too many empty records")
-        return 0
+        return content_type
 
     cdef int skip_early_data(self, Py_ssize_t length) except -1:
         self.skippable -= length
-        if self.skippable <= 0:
+        if length == 0:
+            self.count_empty(CONTENT_application_data)
+        if self.skippable < 0:
             raise UnexpectedMessage("more early data than is skipped")
         return 0
 

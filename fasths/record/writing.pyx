@@ -112,7 +112,11 @@ cdef class RecordWriter:
 
     cdef int take(self, Py_ssize_t size) except -1:
         """The transport has taken `size` bytes of what pending() returned."""
-        if size > PyBytes_GET_SIZE(self.outgoing) - self.taken:
+        if (
+            size < 0
+            or self.outgoing is None
+            or size > PyBytes_GET_SIZE(self.outgoing) - self.taken
+        ):
             raise ValueError("a BIO took more than it was given")
         self.taken += size
         if self.taken == PyBytes_GET_SIZE(self.outgoing):

@@ -2,6 +2,7 @@
 # the two together).
 
 cdef enum:
+    VERSION_SSLv3 = 0x0300
     VERSION_TLSv1_2 = 0x0303
     VERSION_TLSv1_3 = 0x0304
 
@@ -45,6 +46,7 @@ cdef enum:
     EXTENSION_post_handshake_auth = 49
     EXTENSION_signature_algorithms_cert = 50
     EXTENSION_key_share = 51
+    EXTENSION_encrypted_client_hello = 65037
 
     GROUP_secp256r1 = 0x0017
     GROUP_secp384r1 = 0x0018

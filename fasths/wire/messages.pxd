@@ -88,6 +88,7 @@ cdef Py_ssize_t begin_message(Writer w, int type) except -1
 cdef bytes finish_message(Writer w, Py_ssize_t at)
 
 cpdef ClientHello decode_client_hello(bytes message)
+cpdef bytes constant_part(bytes client_hello)
 cdef bytes encode_client_hello(
     bytes random, bytes legacy_session_id, bytes cipher_suites, bytes extensions
 )
@@ -96,10 +97,10 @@ cpdef bytes encode_server_hello(
     bytes random, bytes legacy_session_id_echo, int cipher_suite, int group, bytes key_exchange
 )
 cpdef bytes encode_hello_retry_request(
-    bytes legacy_session_id_echo, int cipher_suite, int group, bytes cookie
+    bytes legacy_session_id_echo, int cipher_suite, int group, object cookie
 )
 cpdef EncryptedExtensions decode_encrypted_extensions(bytes message)
-cpdef bytes encode_encrypted_extensions(bytes protocol_name)
+cpdef bytes encode_encrypted_extensions(object protocol_name)
 cpdef CertificateRequest decode_certificate_request(bytes message)
 cpdef bytes encode_certificate_request(
     bytes certificate_request_context, signature_algorithms, signature_algorithms_cert

@@ -131,6 +131,37 @@ cdef int decode_client_hello_extension(ClientHello hello, int type, Reader* data
     return 0
 
 
+cpdef bytes constant_part(bytes client_hello):
+    """What a second ClientHello repeats of the first (RFC 8446, 4.1.2).
+
+    encrypted_client_hello is encrypted anew, so it differs as well.
+    """
+    cdef Reader r, vector
+    cdef Extensions extensions
+    cdef Writer w = Writer.__new__(Writer)
+    read_header(&r, client_hello, HANDSHAKE_client_hello)
+    w.blob(take(&r, 34))
+    read_vector8(&r, &vector, 0)
+    w.vector(take_rest(&vector), 1)
+    read_vector16(&r, &vector, 2)
+    w.vector(take_rest(&vector), 2)
+    read_vector8(&r, &vector, 1)
+    w.vector(take_rest(&vector), 1)
+    read_extensions(&r, &extensions)
+    while next_extension(&extensions):
+        if extensions.type not in (
+            EXTENSION_key_share,
+            EXTENSION_early_data,
+            EXTENSION_cookie,
+            EXTENSION_pre_shared_key,
+            EXTENSION_padding,
+            EXTENSION_encrypted_client_hello,
+        ):
+            w.u16(extensions.type)
+            w.vector(take_rest(&extensions.data), 2)
+    return w.finish()
+
+
 cdef bytes encode_client_hello(
     bytes random, bytes legacy_session_id, bytes cipher_suites, bytes extensions
 ):
@@ -227,7 +258,7 @@ cpdef bytes encode_server_hello(
 
 
 cpdef bytes encode_hello_retry_request(
-    bytes legacy_session_id_echo, int cipher_suite, int group, bytes cookie
+    bytes legacy_session_id_echo, int cipher_suite, int group, object cookie
 ):
     """group: the one asked for, or 0. cookie: bytes, or None."""
     cdef Writer w = Writer.__new__(Writer)
@@ -277,7 +308,7 @@ cpdef EncryptedExtensions decode_encrypted_extensions(bytes message):
     return result
 
 
-cpdef bytes encode_encrypted_extensions(bytes protocol_name):
+cpdef bytes encode_encrypted_extensions(object protocol_name):
     """protocol_name: the chosen application protocol, or None."""
     cdef Writer w = Writer.__new__(Writer)
     cdef Py_ssize_t message = begin_message(w, HANDSHAKE_encrypted_extensions)
