@@ -115,6 +115,8 @@ cdef class Engine:
 
     cdef int take_record(self, int content_type) except -1:
         if content_type == CONTENT_handshake:
+            # Early data ends where another message begins.
+            self.reader.skip = False
             return self.framing.feed(self.reader.content, self.reader.content_size)
         # RFC 8446, 5.1: no other record between the parts of a handshake message.
         if not self.framing.is_empty():
@@ -135,8 +137,6 @@ cdef class Engine:
         cdef int wait
         if self.message_callback is not None:
             self.report("received", CONTENT_handshake, message)
-        # Early data ends where another message begins.
-        self.reader.skip = False
         if self.complete and self.writer.is_empty():
             (<PostHandshake> self.handshake).answer_unsent = False
         wait = self.handshake.step(message)

@@ -341,6 +341,10 @@ class StreamBIO:
         return bool(getattr(self._stream, "eof", False))
 
 
+# BIOs that pass on what is written at once, so that flushing them does nothing.
+UNBUFFERED = (SocketBIO, PairHalf, StreamBIO)
+
+
 def as_bio(transport: object) -> BIO:
     """The BIO for what a program passed: itself, or an adapter.
 

@@ -14,6 +14,8 @@ cdef class Connection:
     cdef object _misuse
     # Written to the BIO but not flushed; taken by write() but not reported yet.
     cdef bint _unflushed
+    # Whether the BIO may hold what is written until it is flushed.
+    cdef bint _holds_writes
     cdef Py_ssize_t _write_pending
     cdef bint _key_update_unsent
     cdef bint _close_notify_flushed

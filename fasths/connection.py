@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fasths._core import Engine
-from fasths.bio import BIO, as_bio
+from fasths.bio import BIO, UNBUFFERED, as_bio
 from fasths.context import Context
 from fasths.crypto.certificates import encode_chain
 from fasths.crypto.verification import normalize_hostname
@@ -75,6 +75,7 @@ class Connection:
         self._context = context
         self._read_bio: BIO = as_bio(bio)
         self._write_bio: BIO = self._read_bio if write_bio is None else as_bio(write_bio)
+        self._holds_writes = type(self._write_bio) not in UNBUFFERED
         self._hostname = None if server_hostname is None else normalize_hostname(server_hostname)
         self._message_callback = message_callback
         self._engine: Engine | None = None
@@ -366,7 +367,7 @@ class Connection:
         try:
             data = engine.output()
             while data is not None:
-                self._unflushed = True
+                self._unflushed = self._holds_writes
                 count = bio.write(data)
                 if count <= 0:
                     return self._not_written(bio, count)

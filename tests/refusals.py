@@ -200,3 +200,22 @@ def assert_peer_alert(peer: Any, description: int) -> None:
     assert error.code == description
     assert not peer.alerts
     assert_sticks(peer)
+
+
+# --- Changes that several tables use
+
+
+def changed(data: bytes, at: int = -1) -> bytes:
+    """With one bit of one byte changed."""
+    array = bytearray(data)
+    array[at] ^= 1
+    return bytes(array)
+
+
+def in_certificate(*extensions: tuple[int, bytes]) -> At:
+    """Extensions of the first entry of Certificate."""
+
+    def edit(peer: Peer, message: Any) -> None:
+        message.certificate_list[0][1].extend(extensions)
+
+    return edit

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import pki
 import pytest
 from refusals import (
     assert_no_internal_error,
     assert_refuses,
     case,
+    changed,
     check,
     client_of,
-    credential,
     established,
+    in_certificate,
 )
-from scripted_keys import CLIENT_CONTEXT, SERVER_CONTEXT
 from scripted_messages import (
     HELLO_RETRY_REQUEST,
     MESSAGES,
@@ -39,16 +38,13 @@ from scripted_peer import (
 )
 
 from fasths import (
-    AlertDescription,
     ContentType,
     ExtensionType,
     HandshakeType,
     NamedGroup,
-    SignatureScheme,
     Verify,
 )
 from fasths.wire.errors import (
-    CertificateError,
     DecodeError,
     DecryptError,
     IllegalParameter,
@@ -63,13 +59,6 @@ UNKNOWN = 0xFAFA
 SENTINELS = {"TLS 1.2": b"DOWNGRD\1", "TLS 1.1": b"DOWNGRD\0"}
 X25519, P256, P384 = NamedGroup.x25519, NamedGroup.secp256r1, NamedGroup.secp384r1
 ONE_SUITE = {"cipher_suites": ("TLS_AES_128_GCM_SHA256",)}
-
-
-def changed(data: bytes, at: int = -1) -> bytes:
-    """With one bit of one byte changed."""
-    array = bytearray(data)
-    array[at] ^= 1
-    return bytes(array)
 
 
 # --- Extensions by message (RFC 8446, 4.2)
@@ -123,13 +112,6 @@ POINTS = {
     "CR": "certificate_request",
     "CT": "certificate",
 }
-
-
-def in_certificate(*extensions):
-    def edit(peer, message):
-        message.certificate_list[0][1].extend(extensions)
-
-    return edit
 
 
 def extension_cases():
@@ -515,181 +497,6 @@ ENCRYPTED = [
 def test_encrypted_extensions_and_request(case):
     peer = check(case, "client")
     assert peer.records[-1].outer_type == ContentType.application_data
-
-
-# --- Certificate (RFC 8446, 4.4.2)
-
-
-def certificates(*ders):
-    return put(certificate_list=[(der, []) for der in ders])
-
-
-def certificate(name, error, *edits, **options):
-    return case(name, error, "certificate", all_of(*edits), **options)
-
-
-LEAF = credential().chain_der[0]
-CERTIFICATE = [
-    certificate("empty", DecodeError, certificates()),
-    certificate("certificate of no bytes", DecodeError, certificates(b"")),
-    certificate("second certificate of no bytes", DecodeError, certificates(LEAF, b"")),
-    certificate("context", IllegalParameter, put(certificate_request_context=b"1")),
-    certificate("chain too long", CertificateError, certificates(*[LEAF] * 17)),
-    certificate(
-        "chain longer than the limit",
-        CertificateError,
-        certificates(LEAF, LEAF),
-        limits={"max_certificate_chain_length": 1},
-    ),
-    certificate("not DER", CertificateError, certificates(b"certificate")),
-    certificate("DER cut", CertificateError, certificates(LEAF[:-1])),
-    certificate("DER with more behind", CertificateError, certificates(LEAF + b"\0")),
-    certificate("second certificate not DER", CertificateError, certificates(LEAF, b"\x30\0")),
-    case(
-        "larger than the limit",
-        IllegalParameter,
-        limits={"max_handshake_message_size": 200},
-        credential=credential("rsa"),
-    ),
-]
-
-
-@pytest.mark.parametrize("case", CERTIFICATE)
-def test_certificate(case):
-    peer = check(case, "client")
-    if case.error is CertificateError:
-        assert peer.connection.last_error.alert is AlertDescription.bad_certificate
-        assert peer.connection.last_error.verify_code
-    assert peer.records[-1].outer_type == ContentType.application_data
-
-
-def test_certificate_that_is_not_trusted():
-    root = pki.make_ca()
-    peer = client_of({"verify": Verify.REQUIRED}, credential=pki.make_leaf(issuer=root))
-    assert_refuses(peer, CertificateError, peer.handshake, alert=AlertDescription.unknown_ca)
-
-
-# --- CertificateVerify (RFC 8446, 4.2.3 and 4.4.3)
-
-
-def signed(scheme, context=SERVER_CONTEXT, by=None, salt_length=None, claimed=None):
-    """CertificateVerify with any scheme, context or key. claimed: the scheme that it names."""
-
-    def edit(peer, message):
-        message.algorithm = scheme if claimed is None else claimed
-        message.signature = peer.sign(
-            scheme, context, credential=by and credential(by), salt_length=salt_length
-        )
-
-    return edit
-
-
-def certificate_verify(name, error, key_type, *edits, **options):
-    return case(
-        name,
-        error,
-        "certificate_verify",
-        all_of(*edits),
-        credential=credential(key_type),
-        **options,
-    )
-
-
-S = SignatureScheme
-OTHER_KEY = pki.make_leaf(["localhost"])
-
-
-def signed_by_another(peer, message):
-    message.signature = peer.sign(message.algorithm, SERVER_CONTEXT, credential=OTHER_KEY)
-
-
-def signed_too_early(peer, message):
-    peer.transcript, whole = peer.before, peer.transcript
-    message.signature = peer.sign(message.algorithm, SERVER_CONTEXT)
-    peer.transcript = whole
-
-
-CERTIFICATE_VERIFY = [
-    # RFC 8446, 4.4.3: of those offered, and of the key's.
-    certificate_verify(
-        "scheme not offered",
-        IllegalParameter,
-        "ecdsa",
-        context={"signature_schemes": ("ed25519",)},
-    ),
-    *(
-        certificate_verify(
-            f"{scheme} for {key}", IllegalParameter, key, signed(used, claimed=scheme)
-        )
-        for key, used, schemes in (
-            ("rsa", S.rsa_pkcs1_sha256, (S.rsa_pkcs1_sha256,)),
-            ("rsa", S.rsa_pkcs1_sha512, (S.rsa_pkcs1_sha512,)),
-            ("rsa", S.rsa_pss_rsae_sha256, (S.rsa_pss_pss_sha256, S.ed25519, 0x0201, UNKNOWN)),
-            ("rsa-pss", S.rsa_pss_pss_sha256, (S.rsa_pss_rsae_sha256, S.rsa_pkcs1_sha256)),
-            ("ecdsa", S.ecdsa_secp256r1_sha256, (0x0203, S.ed25519, S.rsa_pss_rsae_sha256, 0)),
-            ("ecdsa", S.ecdsa_secp384r1_sha384, (S.ecdsa_secp384r1_sha384,)),
-            ("ecdsa384", S.ecdsa_secp256r1_sha256, (S.ecdsa_secp256r1_sha256,)),
-            ("ecdsa521", S.ecdsa_secp384r1_sha384, (S.ecdsa_secp384r1_sha384,)),
-            ("ed25519", S.ed25519, (S.ed448, S.ecdsa_secp256r1_sha256)),
-            ("ed448", S.ed448, (S.ed25519,)),
-        )
-        for scheme in schemes
-    ),
-    certificate_verify(
-        "key that TLS 1.3 cannot use",
-        CertificateError,
-        "secp256k1",
-        alert=AlertDescription.unsupported_certificate,
-        scheme=S.ecdsa_secp256r1_sha256,
-    ),
-    *(
-        case_
-        for key in ("ecdsa", "ecdsa384", "ecdsa521", "rsa", "rsa-pss", "ed25519", "ed448")
-        for case_ in (
-            certificate_verify(
-                f"{key} signature changed", DecryptError, key, put(signature=changed)
-            ),
-            certificate_verify(
-                f"{key} signature cut", DecryptError, key, put(signature=lambda old: old[:-1])
-            ),
-            certificate_verify(f"{key} without a signature", DecryptError, key, put(signature=b"")),
-            certificate_verify(
-                f"{key} signature longer", DecryptError, key, put(signature=lambda old: old + b"\0")
-            ),
-        )
-    ),
-    certificate_verify(
-        "context of a client",
-        DecryptError,
-        "ecdsa",
-        signed(S.ecdsa_secp256r1_sha256, CLIENT_CONTEXT),
-    ),
-    certificate_verify("no context", DecryptError, "ecdsa", signed(S.ecdsa_secp256r1_sha256, b"")),
-    certificate_verify("another key", DecryptError, "ecdsa", signed_by_another),
-    certificate_verify("another transcript", DecryptError, "ecdsa", signed_too_early),
-    # RFC 8446, 4.2.3: the salt is as long as the digest.
-    *(
-        certificate_verify(
-            f"salt of {size} bytes",
-            DecryptError,
-            "rsa",
-            signed(S.rsa_pss_rsae_sha256, salt_length=size),
-        )
-        for size in (0, 20, 31, 33, 64)
-    ),
-    certificate_verify(
-        "other hash", DecryptError, "rsa", signed(S.rsa_pss_rsae_sha384, claimed=0x0804)
-    ),
-    # The key is too short for the scheme, so that no signature can be right.
-    certificate_verify(
-        "short RSA key", IllegalParameter, "rsa1024", put(algorithm=S.rsa_pss_rsae_sha512)
-    ),
-]
-
-
-@pytest.mark.parametrize("case", CERTIFICATE_VERIFY)
-def test_certificate_verify(case):
-    check(case, "client")
 
 
 # --- Finished (RFC 8446, 4.4.4)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-import pki
 import pytest
 from refusals import (
     assert_established,
     assert_no_internal_error,
     assert_refuses,
     case,
+    changed,
     check,
     credential,
     established,
@@ -18,8 +18,6 @@ from refusals import (
     server_of,
 )
 from scripted_keys import (
-    CLIENT_CONTEXT,
-    SERVER_CONTEXT,
     TrafficKey,
 )
 from scripted_messages import (
@@ -55,10 +53,9 @@ from scripted_peer import (
     with_extension,
     without_extension,
 )
-from test_client_refusals import MESSAGE_TYPES, SMALL_ORDER, bad_shares, changed
+from test_client_refusals import MESSAGE_TYPES, SMALL_ORDER, bad_shares
 
 from fasths import (
-    AlertDescription,
     ContentType,
     ExtensionType,
     HandshakeType,
@@ -69,8 +66,6 @@ from fasths import (
 )
 from fasths.wire.errors import (
     BadRecordMac,
-    CertificateError,
-    CertificateRequired,
     DecodeError,
     DecryptError,
     HandshakeFailure,
@@ -79,7 +74,6 @@ from fasths.wire.errors import (
     NoApplicationProtocol,
     ProtocolVersion,
     UnexpectedMessage,
-    UnsupportedExtension,
 )
 
 E = ExtensionType
@@ -477,102 +471,8 @@ def test_second_client_hello(case):
     check(case, "server")
 
 
-# --- Client certificates (RFC 8446, 4.4.2 and 4.4.3)
-
 REQUIRED = {"verify": Verify.REQUIRED}
 OPTIONAL = {"verify": Verify.OPTIONAL}
-LEAF = credential().chain_der[0]
-
-
-def client(name, error, point=None, *edits, key_type="ecdsa", verify=REQUIRED, **options):
-    edit = all_of(*edits) if edits else None
-    options.setdefault("credential", key_type and credential(key_type))
-    context = {**verify, **options.pop("context", {})}
-    return case(name, error, point, edit, context=context, **options)
-
-
-def certificates(*ders):
-    return put(certificate_list=[(der, []) for der in ders])
-
-
-def with_certificate_extension(*extensions):
-    def edit(peer, message):
-        message.certificate_list[0][1].extend(extensions)
-
-    return edit
-
-
-def signed(scheme, context=CLIENT_CONTEXT, claimed=None, credential=None):
-    def edit(peer, message):
-        message.algorithm = scheme if claimed is None else claimed
-        message.signature = peer.sign(scheme, context, credential=credential)
-
-    return edit
-
-
-def signed_too_early(peer, message):
-    whole = peer.transcript
-    peer.transcript = peer.before
-    message.signature = peer.sign(message.algorithm, CLIENT_CONTEXT)
-    peer.transcript = whole
-
-
-CERT, VERIFY = "certificate", "certificate_verify"
-CLIENT_CERTIFICATE = [
-    client("none", CertificateRequired, key_type=None),
-    client("context", IllegalParameter, CERT, put(certificate_request_context=b"1")),
-    client("context and none", IllegalParameter, CERT, put(certificate_request_context=b"1"),
-           key_type=None, verify=OPTIONAL),
-    client("certificate of no bytes", DecodeError, CERT, certificates(b"")),
-    client("chain too long", CertificateError, CERT, certificates(*[LEAF] * 17)),
-    client("not DER", CertificateError, CERT, certificates(b"certificate")),
-    client("DER with more behind", CertificateError, CERT, certificates(LEAF + b"\0")),
-    client("not DER, optional", CertificateError, CERT, certificates(b"x"), verify=OPTIONAL),
-    *(client(f"extension {code}", UnsupportedExtension, CERT,
-             with_certificate_extension((code, b"")))
-      for code in (E.status_request, E.signed_certificate_timestamp, UNKNOWN)),
-    client("extension twice", IllegalParameter, CERT,
-           with_certificate_extension((UNKNOWN, b""), (UNKNOWN, b""))),
-    client("certificate of a stranger", CertificateError,
-           credential=pki.make_leaf(issuer=pki.make_ca()), alert=AlertDescription.unknown_ca),
-    client("certificate of a stranger, optional", CertificateError, verify=OPTIONAL,
-           credential=pki.make_leaf(issuer=pki.make_ca()), alert=AlertDescription.unknown_ca),
-    client("certificate cut", DecodeError, CERT, cut(-1)),
-    client("certificate without a body", DecodeError, CERT, cut(0)),
-    client("certificate with a trailing byte", DecodeError, CERT, put(trailing=b"\0")),
-    # RFC 8446, 4.4.3
-    client("scheme not offered", IllegalParameter, context={"signature_schemes": ("ed25519",),
-           "identities": [identity("ed25519")]}),
-    client("PKCS #1 v1.5", IllegalParameter, VERIFY, signed(S.rsa_pkcs1_sha256), key_type="rsa"),
-    client("scheme of another key", IllegalParameter, VERIFY, put(algorithm=S.ed25519)),
-    client("scheme of another curve", IllegalParameter, VERIFY, signed(S.ecdsa_secp384r1_sha384)),
-    client("unknown scheme", IllegalParameter, VERIFY, put(algorithm=UNKNOWN)),
-    client("SHA-1", IllegalParameter, VERIFY, put(algorithm=0x0203)),
-    client("signature changed", DecryptError, VERIFY, put(signature=changed)),
-    client("signature empty", DecryptError, VERIFY, put(signature=b"")),
-    client("context of a server", DecryptError, VERIFY,
-           signed(S.ecdsa_secp256r1_sha256, SERVER_CONTEXT)),
-    client("signed by another key", DecryptError, VERIFY,
-           signed(S.ecdsa_secp256r1_sha256, credential=pki.make_leaf())),
-    client("signed too early", DecryptError, VERIFY, signed_too_early),
-    client("CertificateVerify cut", DecodeError, VERIFY, cut(-1)),
-    client("CertificateVerify with a trailing byte", DecodeError, VERIFY, put(trailing=b"\0")),
-    client("certificate larger than the limit", IllegalParameter, key_type="rsa",
-           context={"limits": Limits(max_handshake_message_size=600)}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("case", CLIENT_CERTIFICATE)
-def test_client_certificate(case):
-    peer = check(case, "server")
-    # RFC 8446, 4.4.4: alerts about it are under the application key.
-    assert peer.records[-1].outer_type == ContentType.application_data
-    assert peer.connection.peer_certificates == () or peer.credential is not None
-
-
-def test_no_certificate_verify_for_no_certificate():
-    peer = server_of(OPTIONAL, at={"finished": instead(MESSAGES[15]())})
-    assert_refuses(peer, UnexpectedMessage, peer.handshake)
 
 
 # --- Finished (RFC 8446, 4.4.4)

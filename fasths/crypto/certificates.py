@@ -21,10 +21,10 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 from fasths.wire.codes import SignatureScheme
 from fasths.wire.errors import CertificateError
 
-_SCHEME_OF_CURVE = {
-    SECP256R1.name: SignatureScheme.ecdsa_secp256r1_sha256,
-    SECP384R1.name: SignatureScheme.ecdsa_secp384r1_sha384,
-    SECP521R1.name: SignatureScheme.ecdsa_secp521r1_sha512,
+_SCHEMES_OF_CURVE = {
+    SECP256R1.name: (int(SignatureScheme.ecdsa_secp256r1_sha256),),
+    SECP384R1.name: (int(SignatureScheme.ecdsa_secp384r1_sha384),),
+    SECP521R1.name: (int(SignatureScheme.ecdsa_secp521r1_sha512),),
 }
 _RSAE_SCHEMES = {
     SignatureScheme.rsa_pss_rsae_sha256: 32,
@@ -53,9 +53,11 @@ def load_certificate(der: bytes) -> x509.Certificate:
         raise CertificateError("a certificate of the peer cannot be parsed") from None
 
 
-def encode_chain(chain: list[x509.Certificate]) -> tuple[bytes, ...]:
-    """The DER of each certificate."""
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in chain)
+def encode_chain(chain: list[x509.Certificate | bytes]) -> tuple[bytes, ...]:
+    """The DER of each certificate, of which some may be in DER already."""
+    return tuple(
+        each if isinstance(each, bytes) else each.public_bytes(Encoding.DER) for each in chain
+    )
 
 
 def signature_schemes(certificate: x509.Certificate) -> tuple[int, ...]:
@@ -68,8 +70,7 @@ def signature_schemes(certificate: x509.Certificate) -> tuple[int, ...]:
     except (ValueError, UnsupportedAlgorithm):
         return ()
     if isinstance(key, EllipticCurvePublicKey):
-        scheme = _SCHEME_OF_CURVE.get(key.curve.name)
-        return () if scheme is None else (int(scheme),)
+        return _SCHEMES_OF_CURVE.get(key.curve.name, ())
     if isinstance(key, RSAPublicKey):
         schemes = _RSAE_SCHEMES
         if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:

@@ -37,6 +37,11 @@ def normalize_hostname(name: str | bytes) -> tuple[str, bool]:
             raise ValueError("a host name given as bytes must be ASCII (A-labels)") from None
     elif not isinstance(name, str):
         raise TypeError(f"a host name is a str or bytes, not {type(name).__name__}")
+    return _normalize(name)
+
+
+@lru_cache(maxsize=4096)
+def _normalize(name: str) -> tuple[str, bool]:
     normal = (name if name.isascii() else _to_a_labels(name)).lower().removesuffix(".")
     address = parse_address(normal)
     if address is not None:

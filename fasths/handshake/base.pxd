@@ -39,6 +39,7 @@ cdef class Outcome:
     cdef bytes protocol_name
     cdef str server_name
     cdef tuple peer_certificates
+    # DER of what the peer sent, parsed certificates of the trust store.
     cdef list verified_chain
     cdef ExporterSecret exporter_secret
 
@@ -83,6 +84,7 @@ cdef class Handshake:
     cdef object choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert)
     cdef int send_certificate_verify(self, object identity, bint by_server) except -1
     cdef list read_peer_chain(self, tuple certificates)
+    cdef int keep_verified_chain(self, list verified, list chain) except -1
     cdef int read_peer_signature(self, bytes message, bint by_server) except -1
     cdef int read_peer_finished(self, bytes message, TrafficSecret secret) except -1
 

@@ -167,6 +167,21 @@ cdef class Handshake:
         self.outcome.peer_certificates = certificates
         return [load_certificate(der) for der in certificates]
 
+    cdef int keep_verified_chain(self, list verified, list chain) except -1:
+        """Keep a verified path for the application: the peer's certificates as they were sent.
+
+        Parsed certificates are many times as large; a connection keeps those of anchors only,
+        which all connections share.
+        """
+        cdef Py_ssize_t i, position
+        for position in range(len(verified)):
+            for i in range(len(chain)):
+                if verified[position] is chain[i]:
+                    verified[position] = self.outcome.peer_certificates[i]
+                    break
+        self.outcome.verified_chain = verified
+        return 0
+
     cdef int read_peer_signature(self, bytes message, bint by_server) except -1:
         """Check CertificateVerify (RFC 8446, 4.4.3) against the transcript before it."""
         cdef CertificateVerify certificate_verify = decode_certificate_verify(message)

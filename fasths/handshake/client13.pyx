@@ -259,7 +259,7 @@ cdef int read_certificate(ClientHandshake self, bytes message) except -1:
         require_offered(type, IN_CERTIFICATE, self.offered)
     chain = self.read_peer_chain(certificate.certificates)
     if self.config.client_verify:
-        self.outcome.verified_chain = self.config.verifier().verify_server(chain, self.hostname)
+        self.keep_verified_chain(self.config.verifier().verify_server(chain, self.hostname), chain)
     self.peer_certificate = chain[0]
     self.transcript.update(message)
     self.state = WAIT_CERTIFICATE_VERIFY

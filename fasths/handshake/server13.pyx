@@ -236,7 +236,7 @@ cdef int read_certificate(ServerHandshake self, bytes message) except -1:
         raise UnsupportedExtension("the client's Certificate has an extension")
     if certificate.certificates:
         chain = self.read_peer_chain(certificate.certificates)
-        self.outcome.verified_chain = self.config.verifier().verify_client(chain)
+        self.keep_verified_chain(self.config.verifier().verify_client(chain), chain)
         self.peer_certificate = chain[0]
         self.state = WAIT_CERTIFICATE_VERIFY
     elif self.config.server_verify == VERIFY_REQUIRED:
