@@ -39,8 +39,8 @@ def openssl() -> OpenSSL:
 
 
 @pytest.fixture(scope="session")
-def gnutls() -> GnuTLS:
-    return GnuTLS()
+def gnutls(tmp_path_factory: pytest.TempPathFactory) -> GnuTLS:
+    return GnuTLS(tmp_path_factory.mktemp("gnutls"))
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from typing import ClassVar, Self
 
 import pytest
 
+LOOPBACK_SOURCE = Path(__file__).with_name("loopback.c")
 TIMEOUT = 10.0
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 GROUPS = ("X25519MLKEM768", "x25519", "secp256r1", "secp384r1", "secp521r1")
@@ -622,9 +623,16 @@ class GnuTLS(Peer):
         "ed448": "SIGN-EDDSA-ED448",
     }
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        """directory: for what keeps the server on the loopback."""
         self.client_path = require("gnutls-cli")
         self.server_path = require("gnutls-serv")
+        self.loopback = directory / "loopback.so"
+        subprocess.run(
+            [require("cc"), "-shared", "-fPIC", "-o", self.loopback, LOOPBACK_SOURCE, "-ldl"],
+            timeout=TIMEOUT,
+            check=True,
+        )
         listed = subprocess.run(
             [self.client_path, "-l"], capture_output=True, text=True, timeout=TIMEOUT, check=True
         ).stdout
@@ -687,6 +695,7 @@ class GnuTLS(Peer):
             # Its own output comes late, the library's debug output at once.
             *(self.server_path, "--debug", "5", "--echo", "--port", str(port)),
             *options,
+            env={"LD_PRELOAD": str(self.loopback)},
         ) as process:
             wait_until_accepting(port, lambda: process.alive)
             yield Server(port, process.log)
