@@ -53,24 +53,24 @@ lint: setup
 types: build
 	$(BIN)/mypy
 
-werror: setup
+werror: build
 	FASTHS_WERROR=1 $(BIN)/python setup.py --quiet build_ext --force --inplace
 	touch $(VENV)/built
 
 check: lint werror types
 	$(PYTEST)
 
-coverage: setup
+coverage: build
 	FASTHS_BUILD=coverage $(BIN)/python setup.py --quiet build_ext --force --inplace
 	$(BIN)/python -m pip install --quiet coverage
 	$(BIN)/python -m coverage run -m pytest -q
 	$(BIN)/python -m coverage report
 	rm -f $(VENV)/built
 
-sanitize: setup
+sanitize: build
 	FASTHS_BUILD=sanitize $(BIN)/python setup.py --quiet build_ext --force --inplace
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest -q -p no:xdist --ignore tests/interop
+		ASAN_OPTIONS=detect_leaks=0 $(BIN)/python -m pytest -q --ignore tests/interop
 	rm -f $(VENV)/built
 
 dist: setup

@@ -11,7 +11,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 VARIANTS = {
-    "release": {"cflags": ["-O2"], "directives": {}, "options": {}},
+    "release": {"cflags": ["-O2", "-g0"], "directives": {}, "options": {}},
     "coverage": {
         "cflags": ["-O0", "-DCYTHON_TRACE=1"],
         "directives": {"linetrace": True},

@@ -364,7 +364,6 @@ UNUSABLE_KEYS = {
         0x30, algorithm_identifier("06032b6570"), bit_string(bytes(31))
     ),
     "tiny rsa": lambda: rsa_key_info(b"\x0c\xa1", b"\1\0\1"),
-    "even exponent": lambda: rsa_key_info(b"\0" + b"\xc1" * 256, b"\2"),
     "negative modulus": lambda: rsa_key_info(b"\x81" * 256, b"\1\0\1"),
     "no key": lambda: pki.tlv(0x30, algorithm_identifier(EC_PUBLIC_KEY, P256), bit_string(b"")),
 }
