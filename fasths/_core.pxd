@@ -25,8 +25,8 @@ cdef class Engine:
     cdef int warning_alerts
     cdef int change_cipher_specs
     cdef readonly bint by_server
-    # Inside of the message_callback.
-    cdef bint reporting
+    # Inside of a call that works on messages; a second one must not begin meanwhile.
+    cdef bint busy
     cdef bint started
     cdef bint received_message
     # The last step of the handshake is done; established, unless it was canceled before that.
@@ -43,6 +43,7 @@ cdef class Engine:
     cdef int take_alert(self) except -1
     cdef int take_change_cipher_spec(self) except -1
     cdef int carry_out(self) except -1
+    cdef int report_sent(self, list output) except -1
     cdef int carry_out_key_change(self, KeyChange change) except -1
     cdef int send_alert(self, int level, int description) except -1
     cdef int require_idle(self) except -1
@@ -58,6 +59,7 @@ cdef class Engine:
     cpdef bint has_output(self)
     cpdef object output(self)
     cpdef int output_taken(self, Py_ssize_t size) except -1
+    cpdef int drop_output(self) except -1
     cpdef Py_ssize_t available(self)
     cpdef int fetch(self) except -2
     cpdef Py_ssize_t copy_into(self, object buffer, bint peek) except -1

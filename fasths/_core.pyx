@@ -84,6 +84,7 @@ cdef class Engine:
             return NONE if self.error is None else SSL
         if self.error is not None:
             return SSL
+        self.busy = True
         try:
             if not self.started:
                 self.started = True
@@ -94,9 +95,13 @@ cdef class Engine:
                     return ZERO_RETURN
                 if not self.process():
                     return WANT_READ
-        except Exception as error:
+        except BaseException as error:
             self.fail(error)
+            if not isinstance(error, Exception):
+                raise
             return SSL
+        finally:
+            self.busy = False
         self.reader.release()
         return NONE
 
@@ -137,8 +142,6 @@ cdef class Engine:
         cdef int wait
         if self.message_callback is not None:
             self.report("received", CONTENT_handshake, message)
-        if self.complete and self.writer.is_empty():
-            (<PostHandshake> self.handshake).answer_unsent = False
         wait = self.handshake.step(message)
         self.received_message = True
         self.carry_out()
@@ -198,19 +201,26 @@ cdef class Engine:
                 continue
             if type(event) is bytes:
                 self.writer.add_handshake(event)
-                if self.message_callback is not None:
-                    self.report("sent", CONTENT_handshake, event)
             elif type(event) is KeyChange:
                 self.carry_out_key_change(event)
             elif event is CHANGE_CIPHER_SPEC:
                 self.writer.add_change_cipher_spec()
-                if self.message_callback is not None:
-                    self.report("sent", CONTENT_change_cipher_spec, b"\x01")
             elif event is SKIP_EARLY_DATA:
                 self.reader.skip = True
                 self.reader.skippable = self.config.max_skipped_early_data
         self.writer.close_flight()
         self.writer.legacy_record_version = VERSION_TLSv1_2
+        if self.message_callback is not None and not self.close_notify_sent:
+            # Only now: whatever a callback raises, keys and messages fit each other.
+            self.report_sent(output)
+        return 0
+
+    cdef int report_sent(self, list output) except -1:
+        for event in output:
+            if type(event) is bytes:
+                self.report("sent", CONTENT_handshake, event)
+            elif event is CHANGE_CIPHER_SPEC:
+                self.report("sent", CONTENT_change_cipher_spec, b"\x01")
         return 0
 
     cdef int carry_out_key_change(self, KeyChange change) except -1:
@@ -238,22 +248,27 @@ cdef class Engine:
         alert[0] = <uint8_t> level
         alert[1] = <uint8_t> description
         self.writer.add_record(CONTENT_alert, alert, 2)
+        if description == ALERT_close_notify:
+            self.close_notify_sent = True
         if self.message_callback is not None:
             self.report("sent", CONTENT_alert, alert[:2])
         return 0
 
     cdef int report(self, str direction, int content_type, bytes data) except -1:
         """Tell the message_callback, which must not use the connection meanwhile."""
-        self.reporting = True
+        cdef bint busy = self.busy
+        self.busy = True
         try:
             self.message_callback(direction, ContentType(content_type), data)
         finally:
-            self.reporting = False
+            self.busy = busy
         return 0
 
     cdef int require_idle(self) except -1:
-        if self.reporting:
-            raise RuntimeError("a message_callback must not use its connection")
+        if self.busy:
+            raise RuntimeError(
+                "the connection is in use, by another thread or by the caller of this callback"
+            )
         return 0
 
     cdef int fail(self, object error) except -1:
@@ -263,7 +278,8 @@ cdef class Engine:
             return 0
         if not isinstance(error, TLSError):
             cause = error
-            error = InternalError(f"internal error: {cause!r}")
+            # Its text may hold anything; it stays with the cause.
+            error = InternalError(f"internal error ({type(cause).__name__})")
             error.__cause__ = cause
         self.error = error
         self.data_size = 0
@@ -278,7 +294,7 @@ cdef class Engine:
                 self.send_alert(FATAL, error.alert)
             except Exception as failure:
                 # The alert is queued; what failed is a message_callback.
-                error.add_note(f"the message_callback raised {failure!r}")
+                error.add_note(f"the message_callback raised {type(failure).__name__}")
         return 0
 
     # --- What the transport brings and takes
@@ -321,7 +337,15 @@ cdef class Engine:
 
     cpdef int output_taken(self, Py_ssize_t size) except -1:
         """The transport took that many bytes of output()."""
-        return self.writer.take(size)
+        self.writer.take(size)
+        # Any answer to a KeyUpdate was in what the transport has now.
+        if self.complete and self.error is None and self.writer.is_empty():
+            (<PostHandshake> self.handshake).answer_unsent = False
+        return 0
+
+    cpdef int drop_output(self) except -1:
+        """The transport takes no more, but may have something to be read."""
+        return self.writer.discard()
 
     # --- Application data
 
@@ -330,6 +354,7 @@ cdef class Engine:
         self.require_idle()
         if self.data_size:
             return NONE
+        self.busy = True
         try:
             while self.error is None:
                 if self.close_notify_received:
@@ -338,8 +363,12 @@ cdef class Engine:
                     return WANT_READ
                 if self.data_size:
                     return NONE
-        except Exception as error:
+        except BaseException as error:
             self.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.busy = False
         return SSL
 
     cpdef Py_ssize_t available(self):
@@ -407,6 +436,8 @@ cdef class Engine:
                 records = self.writer.key.remaining()
                 if records == 0:
                     self.update_write_key(False)
+                    if self.error is not None:
+                        break
                     continue
                 if records < <uint64_t> (WRITE_SIZE // MAX_PLAINTEXT):
                     size = min(size, <Py_ssize_t> (records * MAX_PLAINTEXT))
@@ -414,6 +445,9 @@ cdef class Engine:
                     CONTENT_application_data, <const uint8_t*> view.buf + start + done, size
                 )
                 done += size
+        except Exception as error:
+            # Sequence numbers are spent: nothing can be sent under this key any more.
+            self.fail(error)
         finally:
             PyBuffer_Release(&view)
         return done
@@ -421,19 +455,24 @@ cdef class Engine:
     def update_write_key(self, bint request_update):
         """Queue a KeyUpdate (RFC 8446, 4.6.3)."""
         self.require_idle()
-        (<PostHandshake> self.handshake).update_write_key(request_update)
-        self.carry_out()
+        try:
+            (<PostHandshake> self.handshake).update_write_key(request_update)
+            self.carry_out()
+        except Exception as error:
+            self.fail(error)
 
     def send_close_notify(self):
         """Queue close_notify, once; during a handshake behind user_canceled (RFC 8446, 6.1)."""
         self.require_idle()
         if self.close_notify_sent or self.error is not None:
             return
-        if not self.complete:
-            self.canceled = True
-            self.send_alert(WARNING, ALERT_user_canceled)
-        self.send_alert(WARNING, ALERT_close_notify)
-        self.close_notify_sent = True
+        try:
+            if not self.complete:
+                self.canceled = True
+                self.send_alert(WARNING, ALERT_user_canceled)
+            self.send_alert(WARNING, ALERT_close_notify)
+        except Exception as error:
+            self.fail(error)
 
     # --- What was negotiated
 

@@ -116,7 +116,7 @@ class PairHalf:
         pipe = self._incoming
         count = pipe.read_into(buffer)
         self.should_write = False
-        self.should_read = count == 0 and not pipe.eof
+        self.should_read = count == 0 and not pipe.size and not pipe.eof
         return -1 if self.should_read else count
 
     def write(self, data: Buffer, /) -> int:
@@ -244,20 +244,20 @@ class BufferedBIO:
         return count
 
     def write(self, data: Buffer, /) -> int:
-        """Gather as much as fits; -1 where it is full and the BIO below takes nothing."""
+        """Gather as much as fits; where it is full, what the BIO below says if it takes nothing."""
         self.should_read = self.should_write = False
-        if len(self._buffer) >= self._size and self._pass_on() == 0:
-            return -1
+        if len(self._buffer) >= self._size and (count := self._pass_on()) <= 0:
+            return count
         chunk = memoryview(data)[: self._size - len(self._buffer)]
         self._buffer += chunk
         return len(chunk)
 
     def flush(self) -> int:
-        """Pass everything on, and flush the BIO below; -1 where it does not take all."""
+        """Pass everything on, and flush the BIO below; what that says if it does not take all."""
         self.should_read = self.should_write = False
         while self._buffer:
-            if self._pass_on() == 0:
-                return -1
+            if (count := self._pass_on()) <= 0:
+                return count
         result = self._bio.flush()
         self._copy_retry()
         return result
@@ -266,7 +266,7 @@ class BufferedBIO:
         count = self._bio.write(bytes(self._buffer))
         if count <= 0:
             self._copy_retry()
-            return 0
+            return count
         del self._buffer[:count]
         return count
 

@@ -13,6 +13,9 @@ cdef class Connection:
     cdef object _code
     cdef object _misuse
     # Written to the BIO but not flushed; taken by write() but not reported yet.
+    # Why the BIO cannot be written to, where that showed while reading.
+    cdef object _broken
+    cdef bint _flushing
     cdef bint _unflushed
     # Whether the BIO may hold what is written until it is flushed.
     cdef bint _holds_writes
@@ -24,10 +27,10 @@ cdef class Connection:
     cdef int _copy_into(self, object buffer, bint peek) except -2
     cdef int _nothing(self) except -2
     cdef int _fetch(self) except -2
-    cdef bint _flush(self) except -1
+    cdef bint _flush(self, bint reading=*) except -1
     cdef bint _fill(self) except -1
     cdef _want(self, bio, otherwise)
-    cdef bint _not_written(self, bio, Py_ssize_t count) except -1
+    cdef bint _write_failed(self, error, bint reading) except -1
     cdef _look_for_alert(self)
     cdef _set_error_code(self)
     cdef int _failed(self) except -2

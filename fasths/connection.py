@@ -41,6 +41,9 @@ _SSL = int(SSL)
 _WANT_READ = int(WANT_READ)
 _ZERO_RETURN = int(ZERO_RETURN)
 
+# Stands for the error of a BIO that ended for writing without raising one.
+_TAKES_NO_MORE = OSError()
+
 # How often the transport is read for an alert once it refuses to be written to.
 _READS_FOR_ALERT = 8
 
@@ -82,6 +85,9 @@ class Connection:
         # The code of the last call, and an error that is the program's own and does not stick.
         self._code = NONE
         self._misuse: TLSError | None = None
+        # Why the BIO cannot be written to, where that showed while reading.
+        self._broken: OSError | None = None
+        self._flushing = False
         # Written to the BIO but not flushed; taken by write() but not reported yet.
         self._unflushed = False
         self._write_pending = 0
@@ -187,6 +193,8 @@ class Connection:
             raise RuntimeError("key_update() after shutdown()")
         if not self._key_update_unsent:
             engine.update_write_key(request_peer)
+            if engine.error is not None:
+                return self._failed()
         self._key_update_unsent = not self._flush()
         if self._key_update_unsent:
             return -1
@@ -228,6 +236,8 @@ class Connection:
             raise ValueError("a repeated write() has fewer bytes than the one before")
         while sent < total:
             sent += engine.write(data, sent)
+            if engine.error is not None:
+                return self._failed()
             if not self._flush():
                 self._write_pending = sent
                 return -1
@@ -297,16 +307,12 @@ class Connection:
             if code == _NONE:
                 # What the engine answered on the way is passed on as far as the BIO takes it now.
                 if engine.has_output():
-                    self._flush()
-                    if engine.error is not None:
-                        return self._failed()
+                    self._flush(True)
                 self._code = NONE
                 return 1
             if code == _SSL:
                 return self._failed()
-            blocked = (engine.has_output() or self._unflushed) and not self._flush()
-            if engine.error is not None:
-                return -1
+            blocked = (engine.has_output() or self._unflushed) and not self._flush(True)
             if code == _WANT_READ:
                 # Reading goes on while the BIO takes nothing, or two peers that both write would
                 # wait for each other; but what is unsent is what a caller has to wait for first.
@@ -335,6 +341,8 @@ class Connection:
         if engine.error is not None:
             return self._failed()
         engine.send_close_notify()
+        if engine.error is not None:
+            return self._failed()
         if not self._flush():
             return -1
         if not self._close_notify_flushed and not engine.close_notify_received:
@@ -359,40 +367,61 @@ class Connection:
 
     # --- The BIO
 
-    def _flush(self) -> bool:
-        """Pass all output to the BIO; False with the code set where it does not take all."""
+    def _flush(self, reading: bool = False) -> bool:
+        """Pass all output to the BIO; False with the code set where it does not take all.
+
+        reading: a BIO that failed for writing is kept in mind for the next call that writes; what
+        has arrived can still be read.
+        """
         engine = self._engine
         assert engine is not None
         bio = self._write_bio
+        if self._flushing:
+            raise RuntimeError("the connection is in use by another thread, or by its own BIO")
+        if self._broken is not None:
+            return self._write_failed(self._broken, reading)
+        self._flushing = True
         try:
             data = engine.output()
             while data is not None:
                 self._unflushed = self._holds_writes
                 count = bio.write(data)
-                if count <= 0:
-                    return self._not_written(bio, count)
+                if count < 0:
+                    self._want(bio, WANT_WRITE)
+                    return False
+                if count == 0:
+                    return self._write_failed(_TAKES_NO_MORE, reading)
                 engine.output_taken(count)
                 data = engine.output()
             if self._unflushed:
                 count = bio.flush()
-                if count <= 0:
-                    return self._not_written(bio, count)
+                if count < 0:
+                    self._want(bio, WANT_WRITE)
+                    return False
+                if count == 0:
+                    return self._write_failed(_TAKES_NO_MORE, reading)
                 self._unflushed = False
         except OSError as error:
-            self._look_for_alert()
-            if engine.error is None:
-                engine.transport_raised(error)
-            self._set_error_code()
-            return False
+            return self._write_failed(error, reading)
+        finally:
+            self._flushing = False
         return True
 
-    def _not_written(self, bio: BIO, count: int) -> bool:
-        if count < 0:
-            self._want(bio, WANT_WRITE)
-            return False
-        assert self._engine is not None
+    def _write_failed(self, error: OSError, reading: bool) -> bool:
+        """The transport is closed for writing, for the reason given."""
+        engine = self._engine
+        assert engine is not None
+        if reading:
+            self._broken = error
+            self._unflushed = False
+            engine.drop_output()
+            return True
         self._look_for_alert()
-        self._engine.transport_takes_no_more()
+        if engine.error is None:
+            if error is _TAKES_NO_MORE:
+                engine.transport_takes_no_more()
+            else:
+                engine.transport_raised(error)
         self._set_error_code()
         return False
 

@@ -149,6 +149,7 @@ class Context:
                     *DEFAULT_SIGNATURE_SCHEMES,
                     *_CERTIFICATE_ONLY_SCHEMES,
                 ),
+                certificate_only_schemes=_CERTIFICATE_ONLY_SCHEMES,
                 protocol_names=self.alpn,
                 identities=self.identities,
                 chain_verifier=_LazyChainVerifier(trust, self.check_hostname, limits),

@@ -272,7 +272,17 @@ TIMES: list[Case] = [
     )
 ]
 
+# Netscape's certificate type: object signing.
+_CERTIFICATE_TYPE = x509.UnrecognizedExtension(
+    ObjectIdentifier("2.16.840.1.113730.1.1"), b"\x03\x02\x04\x10"
+)
+
 PURPOSES: list[Case] = [
+    Case(
+        "leaf of a certificate type for something else",
+        lambda a: a.leaf(eku=None, extensions=[(_CERTIFICATE_TYPE, False)]),
+        difference="Netscape's certificate type is not looked at",
+    ),
     *both_roles("leaf for clients", 26, 0, lambda a: a.leaf(eku=[CLIENT_AUTH])),
     *both_roles("leaf for servers", 0, 26, lambda a: a.leaf(eku=[SERVER_AUTH])),
     *both_roles("leaf for something else", 26, 26, lambda a: a.leaf(eku=[FOREIGN_OID])),
@@ -378,6 +388,19 @@ STRENGTH += [
     for kind in ("ecdsa384", "ecdsa521", "rsa", "rsa-pss", "ed25519", "ed448")
 ]
 STRENGTH += [
+    Case(
+        f"{place} with RSASSA-PSS for {kind} alone, signing with {algorithm.name}",
+        lambda a, kind=kind, place=place, algorithm=algorithm: a.leaf(
+            issuer=pki.make_ca(key_type=kind, issuer=a.root if place == "intermediate" else None),
+            algorithm=algorithm,
+        ),
+        0 if kind.endswith(algorithm.name[3:]) else 7,
+    )
+    for place in ("root", "intermediate")
+    for kind in ("rsa-pss-sha256", "rsa-pss-sha512")
+    for algorithm in (hashes.SHA256(), hashes.SHA512())
+]
+STRENGTH += [
     Case("leaf with RSA of 1024 bits", lambda a: a.leaf(key_type="rsa1024"), 66),
     Case("trusted leaf with RSA of 1024 bits", lambda a: a.lone(key_type="rsa1024"), 66),
     Case(
@@ -476,10 +499,30 @@ def constrained(
     return lambda a: a.leaf(names, issuer=a.ca(name_constraints=constraints), **fields)
 
 
+def unicode_mailbox(address: str) -> x509.OtherName:
+    """SmtpUTF8Mailbox (RFC 9598)."""
+    return x509.OtherName(ObjectIdentifier("1.3.6.1.5.5.7.8.9"), pki.tlv(0x0C, address.encode()))
+
+
+def dns_names(*names: str) -> bytes:
+    """An extension of alternative names that may be other than ASCII, which no builder makes."""
+    values = [pki.tlv(0x82, each.encode()) for each in names]
+    return pki.extension_der(x509.SubjectAlternativeName.oid, pki.tlv(0x30, *values))
+
+
+def with_constraints(a: Authorities, tag: int, name: str, more: bytes = b"") -> Credential:
+    """An intermediate with one subtree of DNS names, permitted (0xA0) or excluded (0xA1)."""
+    subtree = pki.tlv(0x30, pki.tlv(0x82, name.encode()), more)
+    value = pki.tlv(0x30, pki.tlv(tag, subtree))
+    extension = pki.extension_der(x509.NameConstraints.oid, value, critical=True)
+    return pki.amended(a.sub(), extra_extensions=[extension])
+
+
 def constraint_cases() -> list[Case]:
     """Permitted, excluded, the names of the leaf, and the verdict."""
     mail, uri = x509.RFC822Name, x509.UniformResourceIdentifier
     base, inner = DNSName("example.com"), DNSName(HOST)
+    not_compared = "e-mail addresses and URIs are refused where they are constrained"
     rows: list[tuple[str, list[Any], list[Any], list[Any], int, str]] = [
         ("inside", [base], [], [HOST], 0, ""),
         ("exactly", [inner], [], [HOST], 0, ""),
@@ -511,15 +554,20 @@ def constraint_cases() -> list[Case]:
         ("address excluded", [], [network("10.0.0.0/8")], [HOST, "10.1.2.3"], 48, ""),
         ("address of the other family", [network("fd00::/8")], [], [HOST, "10.1.2.3"], 47, ""),
         ("only addresses permitted", [network("10.0.0.0/8")], [], [HOST], 0, ""),
-        ("mailbox on the host", [mail("example.com")], [], [HOST, "a@example.com"], 0, ""),
-        ("mailbox below the host", [mail("example.com")], [], [HOST, "a@b.example.com"], 47, ""),
-        ("mailbox below a dot", [mail(".example.com")], [], [HOST, "a@b.example.com"], 0, ""),
-        ("that mailbox", [mail("a@example.com")], [], [HOST, "a@example.com"], 0, ""),
-        ("another mailbox", [mail("a@example.com")], [], [HOST, "b@example.com"], 47, ""),
-        ("URI on the host", [uri("example.com")], [], [HOST, "https://example.com:1/x"], 0, ""),
-        ("URI elsewhere", [uri("example.com")], [], [HOST, "spiffe://other.test/x"], 47, ""),
-        ("URI below a dot", [uri(".example.com")], [], [HOST, "https://a.example.com/"], 0, ""),
-        ("URI excluded", [], [uri("other.test")], [HOST, "https://other.test"], 48, ""),
+        ("mailbox permitted", [mail("example.com")], [], [HOST, "a@example.com"], 51, not_compared),
+        ("mailbox not excluded", [], [mail("b.test")], [HOST, "a@example.com"], 51, not_compared),
+        (
+            "mailbox in Unicode",
+            [mail("example.com")],
+            [],
+            [HOST, unicode_mailbox("a@example.com")],
+            53,
+            not_compared,
+        ),
+        ("mailbox, no constraint on it", [base], [], [HOST, unicode_mailbox("a@b.test")], 0, ""),
+        ("URI permitted", [uri("b.test")], [], [HOST, "https://b.test/x"], 51, not_compared),
+        ("URI not excluded", [], [uri("b.test")], [HOST, "https://c.test"], 51, not_compared),
+        ("only mailboxes and URIs permitted", [mail("b.test"), uri("b.test")], [], [HOST], 0, ""),
         ("a kind that is not there", [x509.RegisteredID(FOREIGN_OID)], [], [HOST], 0, ""),
         (
             "a kind that is not known",
@@ -572,7 +620,32 @@ def constraint_cases() -> list[Case]:
                 ("client.other.test", [], 47),
                 ("client.other.test", ["a@other.test"], 47),
                 ("client.other.test", [HOST], 0),
+                ("client.other.test\0.example.com", [], 53),
             )
+        ),
+        Case(
+            "a subject's mailbox",
+            constrained(
+                [mail("example.com")],
+                [],
+                [HOST],
+                subject=x509.Name(
+                    [x509.NameAttribute(x509.NameOID.EMAIL_ADDRESS, "a@example.com")]
+                ),
+            ),
+            51,
+            difference=not_compared,
+        ),
+        *(
+            Case(
+                f"{kind} subtree with {field}",
+                lambda a, tag=tag, der=der: a.leaf(
+                    issuer=with_constraints(a, tag, "example.com", der)
+                ),
+                49,
+            )
+            for kind, tag in (("permitted", 0xA0), ("excluded", 0xA1))
+            for field, der in (("minimum", b"\x80\x01\x01"), ("maximum", b"\x81\x01\x00"))
         ),
         Case(
             "an intermediate's names are constrained too",
@@ -645,6 +718,21 @@ HOSTS: list[tuple[list[Any], str, int]] = [
     ([], "example.test", 62),
 ]
 
+# The Kelvin sign is a k in lower case.
+KELVIN = [
+    Case(
+        f"{name} for {host}",
+        lambda a, name=name: pki.amended(a.leaf([]), extra_extensions=[dns_names(name)]),
+        62,
+        host=host,
+    )
+    for name, host in (
+        ("ban\u212a.com", "bank.com"),
+        ("www.ban\u212a.com", "www.bank.com"),
+        ("*.ban\u212a.com", "www.bank.com"),
+    )
+]
+
 ALL = [
     *(("party", case) for case in PARTIES),
     *(("path", case) for case in NO_PATH),
@@ -663,6 +751,7 @@ ALL = [
         )
         for names, host, code in HOSTS
     ),
+    *(("host", case) for case in KELVIN),
     (
         "host",
         Case(

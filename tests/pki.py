@@ -102,7 +102,10 @@ def pem_of(certificates: Iterable[x509.Certificate]) -> bytes:
 
 
 def make_key(key_type: str = "ecdsa") -> CertificateIssuerPrivateKeyTypes:
-    """A new key of "ecdsa", "ecdsa384", "ecdsa521", "rsa", "rsa1024", "rsa-pss", "ed25519", ..."""
+    """A new key of "ecdsa", "ecdsa384", "ecdsa521", "rsa", "rsa1024", "rsa-pss", "ed25519", ...
+
+    "rsa-pss-sha256" and "rsa-pss-sha512" are for signatures with that hash alone.
+    """
     if key_type in _CURVES:
         return ec.generate_private_key(_CURVES[key_type]())
     if key_type == "ed25519":
@@ -249,17 +252,17 @@ def _issue(
     is_edwards = isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
     chosen = None if is_edwards else algorithm or hashes.SHA256()
     rsa_padding = None
-    if pss or signer_type == "rsa-pss":
+    if pss or signer_type.startswith("rsa-pss"):
         assert chosen is not None
         rsa_padding = padding.PSS(padding.MGF1(chosen), padding.PSS.DIGEST_LENGTH)
     certificate = builder.sign(signer, chosen, rsa_padding=rsa_padding)
     above = () if issuer is None else (issuer, *issuer.above)
     made = Credential(certificate, key, key_type, above)
-    if key_type == "rsa-pss":
+    if key_type in RSA_PSS_ALGORITHMS:
         spki = key.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        parts = elements(contents(spki.replace(RSA_ALGORITHM, RSA_PSS_ALGORITHM, 1)))
+        parts = elements(contents(spki.replace(RSA_ALGORITHM, RSA_PSS_ALGORITHMS[key_type], 1)))
         made = amended(made, public_key_info=tlv(0x30, *parts))
     return made
 
@@ -367,6 +370,14 @@ def elements(der: bytes) -> list[bytes]:
     return found
 
 
+def _pss_algorithm(hash_oid: str, salt_length: int) -> bytes:
+    hash_algorithm = tlv(0x30, tlv(0x06, bytes.fromhex(hash_oid)), b"\x05\x00")
+    mask = tlv(0x30, tlv(0x06, bytes.fromhex("2a864886f70d010108")), hash_algorithm)
+    salt = _integer(salt_length)
+    fields = (tlv(0xA0, hash_algorithm), tlv(0xA1, mask), tlv(0xA2, salt))
+    return tlv(0x30, contents(RSA_PSS_ALGORITHM), tlv(0x30, *fields))
+
+
 def _integer(value: int) -> bytes:
     return tlv(0x02, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
 
@@ -388,3 +399,10 @@ def _armoured(label: str, der: bytes) -> bytes:
         encodebytes(der),
         label.encode(),
     )
+
+
+RSA_PSS_ALGORITHMS = {
+    "rsa-pss": RSA_PSS_ALGORITHM,
+    "rsa-pss-sha256": _pss_algorithm("608648016503040201", 32),
+    "rsa-pss-sha512": _pss_algorithm("608648016503040203", 64),
+}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography.x509 import DNSName
 
+from fasths.crypto.host_names import host_matches
 from fasths.crypto.verification import normalize_hostname
 
 
@@ -76,3 +78,11 @@ def test_what_is_no_host_name(name: str | bytes, words: str) -> None:
 def test_a_host_name_is_text(name: Any) -> None:
     with pytest.raises(TypeError):
         normalize_hostname(name)
+
+
+@pytest.mark.parametrize("name", ["ban\u212a.com", "*.ban\u212a.com", "www.ban\u212a.com"])
+def test_a_name_that_is_not_ascii_matches_no_host(name: str) -> None:
+    """Lower case makes a k of the Kelvin sign."""
+    pattern = DNSName._init_without_validation(name)
+    assert not host_matches("bank.com", [pattern])
+    assert not host_matches("www.bank.com", [pattern])

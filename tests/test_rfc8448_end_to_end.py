@@ -115,6 +115,7 @@ def configuration(**changes: object) -> Configuration:
         "key_share_groups": (NamedGroup.x25519,),
         "signature_schemes": SCHEMES,
         "certificate_signature_schemes": SCHEMES,
+        "certificate_only_schemes": (),
         "protocol_names": (),
         "identities": (),
         "chain_verifier": None,

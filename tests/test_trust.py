@@ -186,6 +186,24 @@ def test_system_is_read_again_only_when_it_changed(
     assert len(first) == 1
 
 
+def test_a_directory_is_read_again_when_one_of_its_files_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "one.pem").write_bytes(ONE.pem)
+    (tmp_path / "certs" / "two.pem").write_bytes(TWO.pem)
+    (tmp_path / "certs" / "link.pem").symlink_to(tmp_path / "one.pem")
+    (tmp_path / "certs" / "gone.pem").symlink_to(tmp_path / "missing.pem")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "certs"))
+    first = TrustStore.system()
+    assert TrustStore.system() is first
+    (tmp_path / "certs" / "two.pem").write_bytes(TWO.pem + THREE.pem)  # in place
+    assert THREE.certificate in TrustStore.system()
+    (tmp_path / "one.pem").write_bytes(b"")
+    assert ONE.certificate not in TrustStore.system()
+    assert ONE.certificate in first
+
+
 def test_widely_trusted_roots_do_not_warn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trust, "_loaded", {})
     with warnings.catch_warnings():

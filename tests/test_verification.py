@@ -19,9 +19,22 @@ from typing import Any
 import pki
 import pytest
 import trustme
-from chain_cases import ALL, EXPIRED, HOST, HOSTS, Authorities, Case, Chain, as_chain
+from chain_cases import (
+    ALL,
+    EXPIRED,
+    HOST,
+    HOSTS,
+    Authorities,
+    Case,
+    Chain,
+    as_chain,
+    dns_names,
+    unicode_mailbox,
+    with_constraints,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.x509 import DNSName
 from pki import Credential
 
@@ -397,6 +410,106 @@ def test_too_many_constraints_are_refused(
     with pytest.raises(CertificateError) as caught:
         verifier.verify_server(plain.leaf([HOST, "a.test"], issuer=root).chain, HOST)
     assert caught.value.verify_code == 1
+
+
+def test_one_budget_for_the_constraints_of_a_chain(
+    plain: Authorities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(name_constraints, "MAX_COMPARISONS", 100)
+    trees = [DNSName(f"d{number}.test") for number in range(30)]
+    issuer = plain.root
+    for depth in range(4):
+        issuer = plain.ca(issuer=issuer, name_constraints=x509.NameConstraints(None, trees))
+        chain = plain.leaf(issuer=issuer, subject=x509.Name([])).chain
+        code = fasths_verdict(Chain(issuer, chain, [plain.root.certificate]), "server", HOST).code
+        assert code == (0 if depth < 3 else 1)
+
+
+def test_constraints_made_to_be_slow_are_not(plain: Authorities) -> None:
+    """Of 130 KiB at most, with up to 17 million attributes to compare."""
+
+    def directory(number: int, more: int) -> x509.DirectoryName:
+        values = [str(number), *["x"] * more]
+        common = x509.NameOID.COMMON_NAME
+        return x509.DirectoryName(x509.Name([x509.NameAttribute(common, each) for each in values]))
+
+    hosts = [DNSName(f"h{number}") for number in range(4000)]
+    for excluded, names, depth in (
+        ([directory(number, 0) for number in range(550)], [directory(9999, 3000)] * 2, 5),
+        ([directory(number, 0) for number in range(900)], [directory(9999, 150)] * 20, 5),
+        ([directory(number, 8) for number in range(100)], [directory(9999, 8)] * 300, 5),
+        ([DNSName(f"v{number}") for number in range(16)], hosts, 8),
+    ):
+        issuer = plain.root
+        for _ in range(depth):
+            issuer = plain.ca(issuer=issuer, name_constraints=x509.NameConstraints(None, excluded))
+        leaf = plain.leaf([HOST, *names], issuer=issuer)
+        verifier = ChainVerifier(TrustStore([plain.root.certificate]))
+        sent = [x509.load_der_x509_certificate(each) for each in leaf.chain_der]
+        start = time.process_time()
+        with pytest.raises(CertificateError, match="too many name constraints"):
+            verifier.verify_server(sent, HOST)
+        assert time.process_time() - start < 1  # some 50 ms, most of it parsing
+    assert name_constraints.MAX_COMPARISONS <= 1 << 14
+
+
+@pytest.mark.parametrize(
+    ("tag", "subtree", "name", "code"),
+    [
+        (0xA0, ".", HOST, 52),
+        (0xA1, ".", HOST, 52),
+        (0xA0, "ban\u212a.com", HOST, 52),
+        (0xA0, "bank.com", "ban\u212a.com", 53),
+        (0xA1, "bank.com", "ban\u212a.com", 53),
+        (0xA0, "example.com", ".", 53),
+        (0xA0, "example.com", HOST + ".", 0),
+        (0xA0, "example.com.", HOST, 0),
+        (0xA1, "example.com.", HOST, 48),
+    ],
+)
+def test_unusual_dns_names_under_constraints(
+    authorities: Authorities, tag: int, subtree: str, name: str, code: int
+) -> None:
+    leaf = authorities.leaf([], issuer=with_constraints(authorities, tag, subtree))
+    leaf = pki.amended(leaf, extra_extensions=[dns_names(name)])
+    assert fasths_verdict(as_chain(leaf), "client", None).code == code
+
+
+def test_an_address_is_constrained_by_networks_only(authorities: Authorities) -> None:
+    """An address as a subtree, or a network as a name, is malformed. Some libraries refuse it."""
+    address, network = pki.tlv(0x87, b"\x0a\0\0\x01"), pki.tlv(0x87, b"\x0a\0\0\0\xff\0\0\0")
+    for subtree, name, codes in (
+        (network, address, {48}),
+        (network, network, {41, 53}),
+        (address, address, {41, 53}),
+    ):
+        value = pki.tlv(0x30, pki.tlv(0xA1, pki.tlv(0x30, subtree)))
+        constraints = pki.extension_der(x509.NameConstraints.oid, value)
+        issuer = pki.amended(authorities.sub(), extra_extensions=[constraints])
+        names = pki.extension_der(x509.SubjectAlternativeName.oid, pki.tlv(0x30, name))
+        leaf = pki.amended(authorities.leaf([], issuer=issuer), extra_extensions=[names])
+        assert fasths_verdict(as_chain(leaf), "client", None).code in codes
+
+
+def test_a_mailbox_in_unicode_does_not_escape(authorities: Authorities) -> None:
+    mailbox = unicode_mailbox("a@evil.test")
+    for constraints in (
+        x509.NameConstraints([x509.RFC822Name("example.com")], None),
+        x509.NameConstraints(None, [x509.RFC822Name("evil.test")]),
+    ):
+        issuer = authorities.ca(name_constraints=constraints)
+        leaf = authorities.leaf([HOST, mailbox], issuer=issuer)
+        assert fasths_verdict(as_chain(leaf), "server", HOST).code == 53
+
+
+def test_dsa_keys_are_refused(authorities: Authorities) -> None:
+    key = dsa.generate_private_key(1024)
+    for place in (authorities.ca(key=key), authorities.sub(key=key)):
+        issuer = Credential(place.certificate, key, "dsa", place.above)
+        verdict = fasths_verdict(as_chain(authorities.leaf(issuer=issuer)), "server", HOST)
+        assert (verdict.code, verdict.alert) == (6, "unsupported_certificate")
+    verdict = fasths_verdict(as_chain(authorities.leaf(key=key)), "server", HOST)
+    assert (verdict.code, verdict.alert) == (66, "unsupported_certificate")
 
 
 def test_what_the_library_can_judge_it_decides(

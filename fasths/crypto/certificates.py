@@ -74,7 +74,7 @@ def signature_schemes(certificate: x509.Certificate) -> tuple[int, ...]:
     if isinstance(key, RSAPublicKey):
         schemes = _RSAE_SCHEMES
         if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
-            schemes = _pss_schemes(certificate)
+            schemes = schemes_of_pss_key(certificate)
         # RFC 8017, 9.1.1: the encoded message holds the hash, as long a salt, and two octets.
         room = (key.key_size - 1 + 7) // 8
         return tuple(int(scheme) for scheme, size in schemes.items() if 2 * size + 2 <= room)
@@ -85,8 +85,8 @@ def signature_schemes(certificate: x509.Certificate) -> tuple[int, ...]:
     return ()
 
 
-def _pss_schemes(certificate: x509.Certificate) -> dict[SignatureScheme, int]:
-    """What the parameters of an RSASSA-PSS key allow (RFC 4055, 3.1)."""
+def schemes_of_pss_key(certificate: x509.Certificate) -> dict[SignatureScheme, int]:
+    """What the parameters of an RSASSA-PSS key allow (RFC 4055, 3.1), with the hashes' lengths."""
     try:
         parameters = _key_parameters(certificate.tbs_certificate_bytes)
         if parameters is None:

@@ -21,7 +21,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import (
     ExtendedKeyUsageOID,
     ExtensionOID,
@@ -29,8 +29,9 @@ from cryptography.x509.oid import (
     SignatureAlgorithmOID,
 )
 
+from fasths.crypto.certificates import schemes_of_pss_key
 from fasths.crypto.host_names import host_matches, parse_address
-from fasths.crypto.name_constraints import check_name_constraints, constrained_names
+from fasths.crypto.name_constraints import ChainConstraints
 from fasths.crypto.trust import TrustStore
 from fasths.crypto.verify_errors import (
     CA_KEY_TOO_SMALL,
@@ -92,6 +93,17 @@ _IGNORED = frozenset(
 
 _ANY_PURPOSE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
+# Of other keys (DSA) neither the strength nor a signature is looked at.
+_KEYS = (
+    rsa.RSAPublicKey,
+    ec.EllipticCurvePublicKey,
+    ed25519.Ed25519PublicKey,
+    ed448.Ed448PublicKey,
+)
+_Key = (
+    rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
+)
+
 _DIGESTS = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _SIGNATURES_WITHOUT_DIGEST = frozenset({SignatureAlgorithmOID.ED25519, SignatureAlgorithmOID.ED448})
 
@@ -112,19 +124,27 @@ _UNREADABLE = (
 
 def check_leaf_key(certificate: x509.Certificate) -> None:
     """Raise Refusal if the key is too weak, or of a kind that is not known."""
-    try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    key = _public_key(certificate)
+    if key is None:
         raise Refusal(
             EE_KEY_TOO_SMALL,
             "the key is of a kind that is not supported",
             AlertDescription.unsupported_certificate,
-        ) from None
+        )
     if _is_weak(key):
         raise Refusal(EE_KEY_TOO_SMALL, "the key of the certificate")
 
 
-def _is_weak(key: object) -> bool:
+def _public_key(certificate: x509.Certificate) -> _Key | None:
+    """None: of a kind that is not supported."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, _KEYS) else None
+
+
+def _is_weak(key: _Key) -> bool:
     if isinstance(key, rsa.RSAPublicKey):
         return key.key_size < MIN_RSA_BITS
     return isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < MIN_EC_BITS
@@ -277,14 +297,13 @@ class ChainExamination:
     def _check_strength(self) -> None:
         for depth, each in enumerate(self._path):
             if depth:
-                try:
-                    key = each.certificate.public_key()
-                except (ValueError, UnsupportedAlgorithm):
+                key = _public_key(each.certificate)
+                if key is None:
                     raise Refusal(
                         UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY,
                         f"the key of {self._place(depth)} is of a kind that is not supported",
                         AlertDescription.unsupported_certificate,
-                    ) from None
+                    )
                 if _is_weak(key):
                     raise Refusal(CA_KEY_TOO_SMALL, f"the key of {self._place(depth)}")
             if depth < len(self._path) - 1:  # an anchor is not believed for its signature
@@ -340,16 +359,14 @@ class ChainExamination:
         return certificate.not_valid_before_utc <= self._now <= certificate.not_valid_after_utc
 
     def _check_name_constraints(self) -> None:
-        for depth, each in enumerate(self._path):
-            if depth and each.is_self_issued:
-                continue  # RFC 5280, 4.2.1.10: not for these, unless they are the leaf
-            above = [issuer.name_constraints for issuer in self._path[depth + 1 :]]
-            if not any(above):
-                continue
-            names = constrained_names(each.subject, each.names, is_leaf=depth == 0)
-            for constraints in above:
-                if constraints is not None:
-                    check_name_constraints(names, constraints)
+        above = ChainConstraints()
+        for depth in reversed(range(len(self._path))):
+            each = self._path[depth]
+            # RFC 5280, 4.2.1.10: not for what is issued by itself, unless it is the leaf.
+            if depth == 0 or not each.is_self_issued:
+                above.check(each.subject, each.names, is_leaf=depth == 0)
+            if depth and each.name_constraints is not None:
+                above.add(each.certificate, each.name_constraints)
 
     def _place(self, depth: int) -> str:
         if depth == 0:
@@ -431,12 +448,15 @@ class _Certificate:
 
 
 def _is_signed_by(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    if (
-        issuer.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
-        and child.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS
-    ):
-        return False  # RFC 4055, 1.2: such a key makes no other signatures
     try:
+        if issuer.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+            # RFC 4055, 1.2 and 3.1: such a key makes no other signatures, and may name its hash.
+            if child.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+                return False
+            digest = child.signature_hash_algorithm
+            allowed = schemes_of_pss_key(issuer).values()
+            if digest is None or digest.digest_size not in allowed:
+                return False
         child.verify_directly_issued_by(issuer)
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False

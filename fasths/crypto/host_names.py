@@ -77,6 +77,8 @@ def host_matches(host: str, names: Iterable[x509.GeneralName]) -> bool:
 
 
 def _dns_matches(host: str, pattern: str) -> bool:
+    if not pattern.isascii():
+        return False  # the Kelvin sign would be a k in lower case
     pattern = pattern.lower()
     if not pattern.startswith("*."):
         return pattern == host

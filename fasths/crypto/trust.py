@@ -14,6 +14,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -49,8 +50,10 @@ _PEM_CERTIFICATE = re.compile(
 # What `openssl rehash` makes: the hash of the subject and a number.
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
-# Stores by path, with the identity, time and size that the file or directory had.
-_Fingerprint = tuple[int, int, int, int]
+# Stores by path, with the identity, time and size that the file, or the directory and each of its
+# entries, had.
+_Stat = tuple[int, int, int, int]
+_Fingerprint = tuple[_Stat, ...]
 _loaded: dict[str, tuple[_Fingerprint, TrustStore]] = {}
 _loading = threading.Lock()
 # Python's filters of warnings belong to the process.
@@ -206,8 +209,7 @@ class TrustStore:
 
 def _cached(path: Path) -> TrustStore:
     """The store of a file or directory, leaving out what does not parse; read when it changed."""
-    status = path.stat()
-    fingerprint = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    fingerprint = _fingerprint(path)
     key = str(path.absolute())
     with _loading:
         known = _loaded.get(key)
@@ -220,6 +222,20 @@ def _cached(path: Path) -> TrustStore:
                     raise ValueError(f"{path}: no certificate in this file")
             known = _loaded[key] = (fingerprint, store)
         return known[1]
+
+
+def _fingerprint(path: Path) -> _Fingerprint:
+    found = [_stat(path)]
+    if path.is_dir():
+        for entry in path.iterdir():
+            with suppress(OSError):  # a dangling link, or just deleted
+                found.append(_stat(entry))
+    return (found[0], *sorted(found[1:]))
+
+
+def _stat(path: Path) -> _Stat:
+    status = path.stat()
+    return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 def _union(stores: list[TrustStore]) -> TrustStore:

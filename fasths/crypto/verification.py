@@ -10,17 +10,30 @@ everything is permitted, and the checks that matter are put back one by one. Wha
 - key usage, where there is one: keyCertSign of issuers, digitalSignature of leaves (RFC 8446,
   4.4.2.2: CertificateVerify is a signature);
 - extended key usage, where there is one, of leaves and issuers: serverAuth or clientAuth, or any;
-- keys of at least 2048 bits (RSA) or 224 (EC), and no digest weaker than SHA-2;
+- keys of at least 2048 bits (RSA) or 224 (EC), Ed25519 or Ed448, and no digest weaker than SHA-2;
 - that no critical extension is unknown; name constraints;
 - the host's name in the subject alternative names, for servers.
 
 A certificate that is itself trusted is a path of one, whoever signed it. Revocation is not checked.
 
-The verdicts are those of the standard library's ssl, but for these: a common name is no host name;
-a leaf's key usage must have digitalSignature; anyExtendedKeyUsage is taken for what it says; a
-name constraint that excludes one of a wildcard's names excludes the wildcard; a signature decides
-between issuers of one name; names of issuers and subjects are equal only as they are encoded; dates
-before 2050 as GeneralizedTime and serial numbers negative or longer than 20 bytes are refused.
+The verdicts are those of the standard library's ssl, but for these. More is accepted:
+
+- anyExtendedKeyUsage is taken for what it says, and Netscape's certificate type is not looked at;
+- a signature decides between issuers of one name;
+- key identifiers and authorities' information may be critical;
+- for name constraints, a DNS name is the same with a dot at its end.
+
+Less is accepted:
+
+- a common name is no host name; a leaf's key usage must have digitalSignature;
+- names of issuers and subjects are equal only as they are encoded;
+- no DSA keys; an RSASSA-PSS key signs with SHA-256, 384 or 512;
+- under name constraints: names of a kind that is constrained, but is neither DNS name nor address
+  nor directory name; wildcards of which one name is excluded; common names with a NUL; constraints
+  that are empty, or whose DNS names or networks are malformed; more comparisons than
+  name_constraints.MAX_COMPARISONS;
+- dates before 2050 as GeneralizedTime, serial numbers negative or longer than 20 bytes, and other
+  fields that the library does not read.
 
 When the library refuses, chain_examination.py finds out why, and has the say over the few kinds of
 chains that the library cannot judge.

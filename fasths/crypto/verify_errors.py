@@ -24,6 +24,7 @@ UNHANDLED_CRITICAL_EXTENSION = 34
 INVALID_EXTENSION = 41
 PERMITTED_VIOLATION = 47
 EXCLUDED_VIOLATION = 48
+SUBTREE_MINMAX = 49
 UNSUPPORTED_CONSTRAINT_TYPE = 51
 UNSUPPORTED_CONSTRAINT_SYNTAX = 52
 UNSUPPORTED_NAME_SYNTAX = 53
@@ -59,6 +60,7 @@ _ERRORS: dict[int, tuple[str, AlertDescription]] = {
     INVALID_EXTENSION: ("invalid or inconsistent certificate extension", _BAD),
     PERMITTED_VIOLATION: ("permitted subtree violation", _UNKNOWN),
     EXCLUDED_VIOLATION: ("excluded subtree violation", _UNKNOWN),
+    SUBTREE_MINMAX: ("name constraints minimum and maximum not supported", _UNKNOWN),
     UNSUPPORTED_CONSTRAINT_TYPE: ("unsupported name constraint type", _UNKNOWN),
     UNSUPPORTED_CONSTRAINT_SYNTAX: (
         "unsupported or invalid name constraint syntax",

@@ -81,8 +81,8 @@ cdef class Handshake:
     cdef int restart_transcript(self, bytes client_hello, bytes hello_retry_request) except -1
     cdef int derive_handshake_secrets(self, bytes shared_secret) except -1
     cdef tuple derive_application_secrets(self)
-    cdef object choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert)
-    cdef int send_certificate_verify(self, object identity, bint by_server) except -1
+    cdef tuple choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert)
+    cdef int send_certificate_verify(self, object identity, int scheme, bint by_server) except -1
     cdef list read_peer_chain(self, tuple certificates)
     cdef int keep_verified_chain(self, list verified, list chain) except -1
     cdef int read_peer_signature(self, bytes message, bint by_server) except -1

@@ -125,14 +125,14 @@ cdef class Handshake:
             self.log_secret("EXPORTER_SECRET", self.outcome.exporter_secret.secret)
         return client, server
 
-    cdef object choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert):
-        """The first identity that can sign for the peer, its scheme set in the outcome; or None.
+    cdef tuple choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert):
+        """(the first identity that can sign for the peer, the scheme for it), or None.
 
         RFC 8446, 4.4.2.2: one whose chain is also signed in ways that the peer accepts comes
         before one whose chain is not, and such a chain is better than none.
         """
         cdef int scheme
-        cdef object fallback = None
+        cdef tuple fallback = None
         cdef bytes for_chain = signature_algorithms_cert
         if for_chain is None:
             for_chain = signature_algorithms
@@ -148,15 +148,12 @@ cdef class Handshake:
                 if not contains_u16(for_chain, chain_scheme):
                     break
             else:
-                self.outcome.signature_scheme = scheme
-                return identity
+                return identity, scheme
             if fallback is None:
-                self.outcome.signature_scheme = scheme
-                fallback = identity
+                fallback = identity, scheme
         return fallback
 
-    cdef int send_certificate_verify(self, object identity, bint by_server) except -1:
-        cdef int scheme = self.outcome.signature_scheme
+    cdef int send_certificate_verify(self, object identity, int scheme, bint by_server) except -1:
         cdef bytes content = certificate_verify_content(by_server, self.transcript.digest())
         return self.send(
             encode_certificate_verify(scheme, sign(identity.private_key, scheme, content))

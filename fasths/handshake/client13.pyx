@@ -144,21 +144,25 @@ cdef class ClientHandshake(Handshake):
         # RFC 8446, D.4: only with the legacy_session_id that asks for compatibility.
         if self.legacy_session_id:
             self.output.append(CHANGE_CIPHER_SPEC)
-        self.send_client_hello(hello.cookie)
+        try:
+            self.send_client_hello(hello.cookie)
+        except ValueError:
+            raise IllegalParameter("the cookie does not fit into a ClientHello") from None
         self.transcript.update(self.client_hello)
         self.client_hello = None
         return WAIT_MESSAGE
 
     cdef int send_client_certificate(self) except -1:
         """Certificate and CertificateVerify, as the server asked (RFC 8446, 4.4.2)."""
-        cdef object identity = self.choose_identity(
+        cdef tuple choice = self.choose_identity(
             self.certificate_request.signature_algorithms,
             self.certificate_request.signature_algorithms_cert,
         )
-        if identity is None:
+        if choice is None:
             return self.send(encode_certificate(b"", ()))
-        self.send(self.config.certificate_message(identity))
-        return self.send_certificate_verify(identity, False)
+        identity, scheme = choice
+        self.send(self.config.certificate_messages[identity])
+        return self.send_certificate_verify(identity, scheme, False)
 
 
 cdef Handshake client_handshake(Configuration config, bytes server_name, str hostname):
@@ -211,8 +215,8 @@ cdef int read_server_hello(ClientHandshake self, bytes message) except -1:
     self.key_exchange = None
     self.outcome.suite = self.suite
     self.outcome.group = hello.group
-    self.change_key(READ_KEY, LEVEL_HANDSHAKE, self.server_secret)
     self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.client_secret)
+    self.change_key(READ_KEY, LEVEL_HANDSHAKE, self.server_secret)
     self.state = WAIT_ENCRYPTED_EXTENSIONS
     return WAIT_MESSAGE
 
@@ -259,7 +263,9 @@ cdef int read_certificate(ClientHandshake self, bytes message) except -1:
         require_offered(type, IN_CERTIFICATE, self.offered)
     chain = self.read_peer_chain(certificate.certificates)
     if self.config.client_verify:
-        self.keep_verified_chain(self.config.verifier().verify_server(chain, self.hostname), chain)
+        self.keep_verified_chain(
+            self.config.chain_verifier().verify_server(chain, self.hostname), chain
+        )
     self.peer_certificate = chain[0]
     self.transcript.update(message)
     self.state = WAIT_CERTIFICATE_VERIFY
@@ -273,7 +279,6 @@ cdef int read_certificate_verify(ClientHandshake self, bytes message) except -1:
 
 
 cdef int read_finished(ClientHandshake self, bytes message) except -1:
-    cdef int signature_scheme = self.outcome.signature_scheme
     self.read_peer_finished(message, self.server_secret)
     self.application_secrets = self.derive_application_secrets()
     self.change_key(READ_KEY, LEVEL_APPLICATION, self.application_secrets[1])
@@ -282,8 +287,6 @@ cdef int read_finished(ClientHandshake self, bytes message) except -1:
         self.output.append(CHANGE_CIPHER_SPEC)
     if self.certificate_request is not None:
         self.send_client_certificate()
-        # What the connection reports is the server's scheme.
-        self.outcome.signature_scheme = signature_scheme
     self.send(encode_finished(self.client_secret.finished(self.transcript.digest())))
     self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.application_secrets[0])
     self.state = CONNECTED

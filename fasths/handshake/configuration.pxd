@@ -30,6 +30,3 @@ cdef class Configuration:
     cdef dict encrypted_extensions
     cdef dict certificate_messages
     cdef bytes certificate_request
-
-    cdef object verifier(self)
-    cdef bytes certificate_message(self, object identity)

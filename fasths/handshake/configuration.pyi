@@ -13,6 +13,7 @@ class Configuration:
         key_share_groups: Iterable[int],
         signature_schemes: Iterable[int],
         certificate_signature_schemes: Iterable[int],
+        certificate_only_schemes: Iterable[int],
         protocol_names: Iterable[bytes],
         identities: Iterable[Identity],
         chain_verifier: Callable[[], ChainVerifier],

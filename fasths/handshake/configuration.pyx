@@ -11,13 +11,6 @@ from fasths.wire.messages cimport (
 from fasths.wire.writer cimport Writer
 
 from fasths.crypto.aead import find_suite
-from fasths.wire.codes import SignatureScheme
-
-cdef tuple CERTIFICATE_ONLY_SCHEMES = (
-    SignatureScheme.rsa_pkcs1_sha256,
-    SignatureScheme.rsa_pkcs1_sha384,
-    SignatureScheme.rsa_pkcs1_sha512,
-)
 
 
 cdef class Configuration:
@@ -31,6 +24,7 @@ cdef class Configuration:
         key_share_groups,
         signature_schemes,
         certificate_signature_schemes,
+        certificate_only_schemes,
         protocol_names,
         identities,
         chain_verifier,
@@ -65,25 +59,22 @@ cdef class Configuration:
         self.max_session_tickets = limits.max_session_tickets
         self.max_skipped_early_data = limits.max_skipped_early_data
         self.max_records_per_key = limits.max_records_per_key
-        self.encode_constant_parts(list(certificate_signature_schemes))
-
-    def encode_constant_parts(self, list certificate_signature_schemes):
-        cdef Writer w = Writer.__new__(Writer)
         # RFC 8446, 4.2.3: the schemes that only certificates may use stand in the same list, for
         # peers that do not know signature_algorithms_cert. No others do: the peer would sign its
         # CertificateVerify with them.
-        cdef list signature_algorithms = list(self.signature_schemes) + [
-            scheme
-            for scheme in certificate_signature_schemes
-            if scheme in CERTIFICATE_ONLY_SCHEMES
-        ]
+        self.encode_constant_parts(
+            (*signature_schemes, *certificate_only_schemes), tuple(certificate_signature_schemes)
+        )
+
+    def encode_constant_parts(self, signature_algorithms, signature_algorithms_cert):
+        cdef Writer w = Writer.__new__(Writer)
         self.hello_cipher_suites = b"".join(
             [suite.code.to_bytes(2, "big") for suite in self.suites]
         )
         write_u16_list(w, EXTENSION_supported_versions, (VERSION_TLSv1_3,), 1)
         write_u16_list(w, EXTENSION_supported_groups, self.groups, 2)
         write_u16_list(w, EXTENSION_signature_algorithms, signature_algorithms, 2)
-        write_u16_list(w, EXTENSION_signature_algorithms_cert, certificate_signature_schemes, 2)
+        write_u16_list(w, EXTENSION_signature_algorithms_cert, signature_algorithms_cert, 2)
         if self.protocol_names:
             write_protocol_names(w, self.protocol_names)
         self.hello_extensions = w.finish()
@@ -95,12 +86,5 @@ cdef class Configuration:
             for identity in self.identities
         }
         self.certificate_request = encode_certificate_request(
-            b"", signature_algorithms, certificate_signature_schemes
+            b"", signature_algorithms, signature_algorithms_cert
         )
-
-    cdef object verifier(self):
-        return self.chain_verifier()
-
-    cdef bytes certificate_message(self, object identity):
-        """The Certificate message of an identity with an empty certificate_request_context."""
-        return self.certificate_messages[identity]

@@ -10,6 +10,7 @@ cdef class PostHandshake(Handshake):
     cdef TrafficSecret write_secret
     # An answer to a KeyUpdate waits for the transport; the engine says when it does not.
     cdef bint answer_unsent
+    cdef long long unanswered_requests
     cdef int key_updates
     cdef int session_tickets
 

@@ -46,13 +46,18 @@ cdef class PostHandshake(Handshake):
         if self.output is None:
             self.output = []
         self.output.append(encode_key_update(request_update))
+        self.unanswered_requests += request_update
         self.write_secret = self.write_secret.next()
         return self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.write_secret)
 
 
 cdef int read_key_update(PostHandshake self, bytes message) except -1:
     cdef bint requested = decode_key_update(message)
-    self.key_updates += 1
+    if self.unanswered_requests and not requested:
+        # What one asked for oneself does not count.
+        self.unanswered_requests -= 1
+    else:
+        self.key_updates += 1
     if self.key_updates > self.config.max_key_updates:
         raise UnexpectedMessage("too many KeyUpdates without data between them")
     if self.output is None:

@@ -139,11 +139,12 @@ cdef class ServerHandshake(Handshake):
         cdef int group = self.outcome.group
         cdef bytes share, shared_secret
         cdef bytes protocol_name = self.choose_protocol(hello)
-        cdef object identity = self.choose_identity(
+        cdef tuple choice = self.choose_identity(
             hello.signature_algorithms, hello.signature_algorithms_cert
         )
-        if identity is None:
+        if choice is None:
             raise HandshakeFailure("no certificate that the client can check signatures of")
+        identity, self.outcome.signature_scheme = choice
         share, shared_secret = respond(group, client_share)
         if self.transcript is None:
             self.transcript = Transcript(self.suite.hash)
@@ -162,8 +163,8 @@ cdef class ServerHandshake(Handshake):
         self.send(self.config.encrypted_extensions[protocol_name])
         if self.config.server_verify != VERIFY_NONE:
             self.send(self.config.certificate_request)
-        self.send(self.config.certificate_message(identity))
-        self.send_certificate_verify(identity, True)
+        self.send(self.config.certificate_messages[identity])
+        self.send_certificate_verify(identity, self.outcome.signature_scheme, True)
         self.send(encode_finished(self.server_secret.finished(self.transcript.digest())))
         self.application_secrets = self.derive_application_secrets()
         self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.application_secrets[1])
@@ -236,7 +237,7 @@ cdef int read_certificate(ServerHandshake self, bytes message) except -1:
         raise UnsupportedExtension("the client's Certificate has an extension")
     if certificate.certificates:
         chain = self.read_peer_chain(certificate.certificates)
-        self.keep_verified_chain(self.config.verifier().verify_client(chain), chain)
+        self.keep_verified_chain(self.config.chain_verifier().verify_client(chain), chain)
         self.peer_certificate = chain[0]
         self.state = WAIT_CERTIFICATE_VERIFY
     elif self.config.server_verify == VERIFY_REQUIRED:

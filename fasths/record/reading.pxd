@@ -24,7 +24,7 @@ cdef class RecordReader:
 
     cdef object space(self)
     cdef int filled(self, Py_ssize_t size) except -1
-    cdef int feed(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int check_buffer(self) except -1
     cdef Py_ssize_t room(self) except -1
     cdef int next_record(self) except -1
     cdef int open_record(self, int content_type, uint8_t* record, Py_ssize_t length) except -1

@@ -11,7 +11,7 @@ from cpython.bytearray cimport (
 )
 from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport uint8_t
-from libc.string cimport memcpy, memmove
+from libc.string cimport memmove
 
 from fasths.wire.constants cimport *
 
@@ -32,8 +32,9 @@ cdef class RecordReader:
         self.max_empty_records = max_empty_records
 
     cdef Py_ssize_t room(self) except -1:
-        """Make room behind the received bytes; how much there is. Never 0."""
+        """Make room behind the received bytes; how much there is."""
         cdef uint8_t* base
+        self.check_buffer()
         if self.buffer is None:
             self.take_buffer()
         elif self.start:
@@ -42,6 +43,12 @@ cdef class RecordReader:
             self.end -= self.start
             self.start = 0
         return BUFFER_SIZE - self.end
+
+    cdef int check_buffer(self) except -1:
+        # A BIO got a view of the buffer; a program that is set on it can shrink what it views.
+        if self.buffer is not None and self.end > PyByteArray_GET_SIZE(self.buffer):
+            raise ValueError("a BIO changed the size of the receive buffer")
+        return 0
 
     cdef object space(self):
         """A writable buffer for received bytes; say with filled() how many arrived.
@@ -62,13 +69,6 @@ cdef class RecordReader:
             raise ValueError("a BIO returned more than it was asked for")
         self.end += size
         return 0
-
-    cdef int feed(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Copy received bytes; returns how many were taken, as far as there is room."""
-        cdef Py_ssize_t taken = min(size, self.room())
-        memcpy(PyByteArray_AS_STRING(self.buffer) + self.end, data, taken)
-        self.end += taken
-        return <int> taken
 
     cdef Py_ssize_t buffered(self) noexcept:
         return 0 if self.buffer is None else self.end - self.start
@@ -107,6 +107,7 @@ cdef class RecordReader:
         cdef uint8_t* record
         cdef int content_type
         cdef Py_ssize_t length
+        self.check_buffer()
         while True:
             if self.end - self.start < RECORD_HEADER:
                 break

@@ -14,7 +14,6 @@ cdef enum:
     HANDSHAKE_client_hello = 1
     HANDSHAKE_server_hello = 2
     HANDSHAKE_new_session_ticket = 4
-    HANDSHAKE_end_of_early_data = 5
     HANDSHAKE_encrypted_extensions = 8
     HANDSHAKE_certificate = 11
     HANDSHAKE_certificate_request = 13
