@@ -48,7 +48,8 @@ format: setup
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/cython-lint fasths
+	# It calls pycodestyle by name.
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fasths
 
 types: build
 	$(BIN)/mypy
