@@ -5,6 +5,7 @@ module). FASTHS_WERROR=1 makes the C compiler's warnings errors.
 """
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -48,6 +49,8 @@ setup(
     ext_modules=cythonize(
         extensions,
         language_level=3,
+        # Directives differ between variants, which timestamps do not tell.
+        force="--force" in sys.argv,
         compiler_directives={
             # Types come from .pxd files; annotations are for type checkers.
             "annotation_typing": False,
