@@ -70,8 +70,8 @@ cdef class Handshake:
         )
 
     cdef Handshake successor(self):
-        """What takes the messages that arrive after this handshake is done."""
-        raise NotImplementedError
+        """What takes the messages that arrive after this one is done: by default itself."""
+        return self
 
     cdef int send(self, bytes message) except -1:
         self.transcript.update(message)
@@ -131,16 +131,14 @@ cdef class Handshake:
         RFC 8446, 4.4.2.2: one whose chain is also signed in ways that the peer accepts comes
         before one whose chain is not, and such a chain is better than none.
         """
-        cdef int scheme
+        cdef int scheme, chain_scheme
         cdef tuple fallback = None
         cdef bytes for_chain = signature_algorithms_cert
         if for_chain is None:
             for_chain = signature_algorithms
-        for identity in self.config.identities:
-            for scheme in self.config.signature_schemes:
-                if scheme in identity.signature_schemes and contains_u16(
-                    signature_algorithms, scheme
-                ):
+        for identity, schemes in self.config.signers:
+            for scheme in schemes:
+                if contains_u16(signature_algorithms, scheme):
                     break
             else:
                 continue

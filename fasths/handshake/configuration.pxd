@@ -8,7 +8,8 @@ cdef class Configuration:
     cdef readonly tuple key_share_groups
     cdef readonly tuple signature_schemes
     cdef readonly tuple protocol_names
-    cdef readonly tuple identities
+    # Identities, each with the schemes that it can sign with, in order of preference.
+    cdef readonly tuple signers
     cdef readonly object chain_verifier
     cdef readonly int client_verify
     cdef readonly int server_verify

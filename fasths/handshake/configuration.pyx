@@ -44,7 +44,10 @@ cdef class Configuration:
         self.key_share_groups = tuple(key_share_groups)
         self.signature_schemes = tuple(signature_schemes)
         self.protocol_names = tuple(protocol_names)
-        self.identities = tuple(identities)
+        self.signers = tuple(
+            (identity, tuple(s for s in signature_schemes if s in identity.signature_schemes))
+            for identity in identities
+        )
         self.chain_verifier = chain_verifier
         self.client_verify = client_verify
         self.server_verify = server_verify
@@ -83,7 +86,7 @@ cdef class Configuration:
         }
         self.certificate_messages = {
             identity: encode_certificate(b"", identity.certificates)
-            for identity in self.identities
+            for identity, _ in self.signers
         }
         self.certificate_request = encode_certificate_request(
             b"", signature_algorithms, signature_algorithms_cert

@@ -44,10 +44,6 @@ cdef class Writer:
         self.u8(value >> 16)
         return self.u16(value & 0xFFFF)
 
-    cdef int u32(self, unsigned int value) except -1:
-        self.u16(value >> 16)
-        return self.u16(value & 0xFFFF)
-
     cdef int raw(self, const uint8_t* data, Py_ssize_t size) except -1:
         self.reserve(size)
         memcpy(self.data + self.length, data, size)
