@@ -15,6 +15,8 @@ ENUMS = {
     "EXTENSION": codes.ExtensionType,
     "GROUP": codes.NamedGroup,
     "ALERT": codes.AlertDescription,
+    "CERTIFICATETYPE": codes.CertificateType,
+    "PSKMODE": codes.PskKeyExchangeMode,
 }
 
 

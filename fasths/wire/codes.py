@@ -118,6 +118,28 @@ class SignatureScheme(IntEnum):
     rsa_pss_pss_sha512 = 0x080B
 
 
+class PskKeyExchangeMode(IntEnum):
+    """How a pre-shared key is used: alone, or with a key exchange (RFC 8446, 4.2.9)."""
+
+    psk_ke = 0
+    psk_dhe_ke = 1
+
+
+class CertificateType(IntEnum):
+    """What stands in a Certificate message (RFC 7250, 3; IANA's registry)."""
+
+    X509 = 0
+    RawPublicKey = 2
+
+
+class CertificateCompressionAlgorithm(IntEnum):
+    """How a Certificate message may be compressed (RFC 8879, 3)."""
+
+    zlib = 1
+    brotli = 2
+    zstd = 3
+
+
 class AlertDescription(IntEnum):
     """Alerts (RFC 8446, 6; RFC 5246, 7.2; IANA's registry)."""
 
@@ -189,3 +211,16 @@ class Verify(IntEnum):
     NONE = 0
     OPTIONAL = 1
     REQUIRED = 2
+
+
+class StaplePolicy(IntEnum):
+    """What is done about stapled OCSP responses (RFC 6066, 8; RFC 8446, 4.4.2.1).
+
+    IGNORE: none is asked for. CHECK: one is asked for, and must be good where there is one; and
+    there must be one where the certificate says so (RFC 7633). REQUIRE: no good response, no
+    connection.
+    """
+
+    IGNORE = 0
+    CHECK = 1
+    REQUIRE = 2

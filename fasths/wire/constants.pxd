@@ -14,12 +14,14 @@ cdef enum:
     HANDSHAKE_client_hello = 1
     HANDSHAKE_server_hello = 2
     HANDSHAKE_new_session_ticket = 4
+    HANDSHAKE_end_of_early_data = 5
     HANDSHAKE_encrypted_extensions = 8
     HANDSHAKE_certificate = 11
     HANDSHAKE_certificate_request = 13
     HANDSHAKE_certificate_verify = 15
     HANDSHAKE_finished = 20
     HANDSHAKE_key_update = 24
+    HANDSHAKE_compressed_certificate = 25
     HANDSHAKE_message_hash = 254
 
     EXTENSION_server_name = 0
@@ -34,6 +36,7 @@ cdef enum:
     EXTENSION_client_certificate_type = 19
     EXTENSION_server_certificate_type = 20
     EXTENSION_padding = 21
+    EXTENSION_compress_certificate = 27
     EXTENSION_record_size_limit = 28
     EXTENSION_pre_shared_key = 41
     EXTENSION_early_data = 42
@@ -53,7 +56,14 @@ cdef enum:
     GROUP_x25519 = 0x001D
     GROUP_X25519MLKEM768 = 0x11EC
 
+    CERTIFICATETYPE_X509 = 0
+    CERTIFICATETYPE_RawPublicKey = 2
+
+    PSKMODE_psk_ke = 0
+    PSKMODE_psk_dhe_ke = 1
+
     ALERT_close_notify = 0
+    ALERT_internal_error = 80
     ALERT_user_canceled = 90
 
     # RFC 8446, 5.1 and 5.2 (limits.py has them for Python).

@@ -37,8 +37,16 @@ cdef bytes decode_key_shares(Reader* r)
 cdef bytes find_key_share(bytes key_shares, int group)
 cdef bytes decode_cookie(Reader* r)
 cdef bytes decode_psk_key_exchange_modes(Reader* r)
-cdef int decode_offered_psks(Reader* r) except -1
+cdef list decode_psk_identities(Reader* r)
+cdef list decode_psk_binders(Reader* r)
+cdef bytes decode_certificate_types(Reader* r)
+cdef int decode_certificate_type(Reader* r) except -1
+cdef int decode_record_size_limit(Reader* r) except -1
+cdef int decode_status_request(Reader* r) except -1
+cdef bytes decode_certificate_status(Reader* r)
+cdef tuple decode_signed_certificate_timestamps(Reader* r)
 cdef bytes decode_certificate_authorities(Reader* r)
+cdef tuple certificate_authority_names(bytes authorities)
 cdef int decode_empty(Reader* r) except -1
 
 cdef int write_u16_list(Writer w, int type, codes, int length_size) except -1
@@ -46,3 +54,13 @@ cdef int write_server_name(Writer w, bytes host_name) except -1
 cdef int write_protocol_names(Writer w, names) except -1
 cdef int write_key_shares(Writer w, list shares) except -1
 cdef int write_cookie(Writer w, bytes cookie) except -1
+cdef int write_empty(Writer w, int type) except -1
+cdef int write_psk_key_exchange_modes(Writer w, modes) except -1
+cdef Py_ssize_t write_offered_psks(Writer w, list identities, list binder_lengths) except -1
+cdef int write_certificate_types(Writer w, int type, types) except -1
+cdef int write_certificate_type(Writer w, int type, int certificate_type) except -1
+cdef int write_record_size_limit(Writer w, int limit) except -1
+cdef int write_status_request(Writer w) except -1
+cdef int write_certificate_status(Writer w, bytes ocsp_response) except -1
+cdef int write_signed_certificate_timestamps(Writer w, timestamps) except -1
+cdef int write_certificate_authorities(Writer w, names) except -1

@@ -14,12 +14,13 @@ from fasths.wire.reader cimport (
     finish,
     read_u8,
     read_u16,
+    read_u32,
     read_vector,
     read_vector8,
     read_vector16,
+    read_vector24,
     reader_over_bytes,
     remaining,
-    skip,
     take_rest,
 )
 from fasths.wire.writer cimport Writer
@@ -53,6 +54,13 @@ cdef int next_extension(Extensions* extensions) except -1:
     return 1
 
 
+cdef enum:
+    # RFC 8449, 4.
+    MIN_RECORD_SIZE_LIMIT = 64
+    # RFC 6066, 8: CertificateStatusType.
+    STATUS_TYPE_OCSP = 1
+
+
 cdef int allowed_in(int type) noexcept:
     # RFC 8446, 4.2, the table; 0 stands for a type that fasths does not recognise.
     if type in (
@@ -73,6 +81,8 @@ cdef int allowed_in(int type) noexcept:
         EXTENSION_signature_algorithms,
         EXTENSION_signature_algorithms_cert,
         EXTENSION_certificate_authorities,
+        # RFC 8879, 3.
+        EXTENSION_compress_certificate,
     ):
         return IN_CLIENT_HELLO | IN_CERTIFICATE_REQUEST
     if type in (EXTENSION_key_share, EXTENSION_supported_versions):
@@ -226,23 +236,90 @@ cdef bytes decode_psk_key_exchange_modes(Reader* r):
     return take_rest(&modes)
 
 
-cdef int decode_offered_psks(Reader* r) except -1:
-    """OfferedPsks (RFC 8446, 4.2.11); no PSK is accepted yet, so it is only checked."""
-    cdef Reader identities, identity, binders, binder
-    cdef int count = 0
+cdef list decode_psk_identities(Reader* r):
+    """The identities of OfferedPsks (RFC 8446, 4.2.11): (identity, obfuscated_ticket_age) pairs.
+
+    The binders follow, for decode_psk_binders().
+    """
+    cdef Reader identities, identity
+    cdef list result = []
+    cdef bytes name
     read_vector16(r, &identities, 7)
-    read_vector16(r, &binders, 33)
-    finish(r)
     while remaining(&identities):
         read_vector16(&identities, &identity, 1)
-        skip(&identities, 4)
-        count += 1
+        name = take_rest(&identity)
+        result.append((name, read_u32(&identities)))
+    return result
+
+
+cdef list decode_psk_binders(Reader* r):
+    """The binders of OfferedPsks (RFC 8446, 4.2.11)."""
+    cdef Reader binders, binder
+    cdef list result = []
+    read_vector16(r, &binders, 33)
+    finish(r)
     while remaining(&binders):
         read_vector8(&binders, &binder, 32)
-        count -= 1
-    if count != 0:
-        raise IllegalParameter("pre_shared_key has not one binder for each identity")
-    return 0
+        result.append(take_rest(&binder))
+    return result
+
+
+cdef bytes decode_certificate_types(Reader* r):
+    """What a client has or takes (RFC 7250, 3): one octet for each type."""
+    cdef Reader types
+    read_vector8(r, &types, 1)
+    finish(r)
+    return take_rest(&types)
+
+
+cdef int decode_certificate_type(Reader* r) except -1:
+    """What a server chose (RFC 7250, 3)."""
+    cdef int certificate_type = read_u8(r)
+    finish(r)
+    return certificate_type
+
+
+cdef int decode_record_size_limit(Reader* r) except -1:
+    cdef int limit = read_u16(r)
+    finish(r)
+    # RFC 8449, 4: smaller values are illegal_parameter. A greater one than the protocol allows is
+    # none of a server's business; a client that gets it refuses it.
+    if limit < MIN_RECORD_SIZE_LIMIT:
+        raise IllegalParameter("record_size_limit is below 64")
+    return limit
+
+
+cdef int decode_status_request(Reader* r) except -1:
+    """CertificateStatusRequest (RFC 6066, 8): whether it asks for an OCSP response."""
+    cdef Reader vector
+    if read_u8(r) != STATUS_TYPE_OCSP:
+        return 0
+    read_vector16(r, &vector, 0)
+    read_vector16(r, &vector, 0)
+    finish(r)
+    return 1
+
+
+cdef bytes decode_certificate_status(Reader* r):
+    """CertificateStatus (RFC 6066, 8; RFC 8446, 4.4.2.1): the OCSP response."""
+    cdef Reader response
+    if read_u8(r) != STATUS_TYPE_OCSP:
+        raise DecodeError("a certificate status is of an unknown type")
+    read_vector24(r, &response, 1)
+    finish(r)
+    return take_rest(&response)
+
+
+cdef tuple decode_signed_certificate_timestamps(Reader* r):
+    """SignedCertificateTimestampList (RFC 6962, 3.3): each as it is."""
+    cdef Reader timestamps, timestamp
+    cdef list result = []
+    read_vector16(r, &timestamps, 1)
+    finish(r)
+    while remaining(&timestamps):
+        read_vector16(&timestamps, &timestamp, 1)
+        result.append(take_rest(&timestamp))
+    return tuple(result)
 
 
 cdef bytes decode_certificate_authorities(Reader* r):
@@ -254,6 +331,19 @@ cdef bytes decode_certificate_authorities(Reader* r):
     while remaining(&at):
         read_vector16(&at, &name, 1)
     return take_rest(&authorities)
+
+
+cdef tuple certificate_authority_names(bytes authorities):
+    """The names in what decode_certificate_authorities() returned, in DER; none for None."""
+    cdef Reader r, name
+    cdef list names = []
+    if authorities is None:
+        return ()
+    reader_over_bytes(&r, authorities, 0)
+    while remaining(&r):
+        read_vector16(&r, &name, 1)
+        names.append(take_rest(&name))
+    return tuple(names)
 
 
 cdef int decode_empty(Reader* r) except -1:
@@ -313,3 +403,96 @@ cdef int write_cookie(Writer w, bytes cookie) except -1:
     extension = w.open(2)
     w.vector(cookie, 2)
     return w.close(extension, 2)
+
+
+cdef int write_empty(Writer w, int type) except -1:
+    w.u16(type)
+    return w.u16(0)
+
+
+cdef int write_psk_key_exchange_modes(Writer w, modes) except -1:
+    w.u16(EXTENSION_psk_key_exchange_modes)
+    return write_octets(w, modes)
+
+
+cdef int write_octets(Writer w, octets) except -1:
+    cdef Py_ssize_t extension = w.open(2)
+    w.vector(bytes(octets), 1)
+    return w.close(extension, 2)
+
+
+cdef Py_ssize_t write_offered_psks(Writer w, list identities, list binder_lengths) except -1:
+    """OfferedPsks with (identity, obfuscated_ticket_age) pairs, and zeros for the binders.
+
+    Returns how long the list of binders at its end is: what is cut off before they are computed
+    (RFC 8446, 4.2.11.2).
+    """
+    cdef Py_ssize_t extension, vector, binders
+    w.u16(EXTENSION_pre_shared_key)
+    extension = w.open(2)
+    vector = w.open(2)
+    for identity, obfuscated_ticket_age in identities:
+        w.vector(identity, 2)
+        w.u32(obfuscated_ticket_age)
+    w.close(vector, 2)
+    binders = w.open(2)
+    for length in binder_lengths:
+        w.vector(bytes(length), 1)
+    w.close(binders, 2)
+    w.close(extension, 2)
+    return w.length - binders + 2
+
+
+cdef int write_certificate_types(Writer w, int type, types) except -1:
+    w.u16(type)
+    return write_octets(w, types)
+
+
+cdef int write_certificate_type(Writer w, int type, int certificate_type) except -1:
+    w.u16(type)
+    w.u16(1)
+    return w.u8(certificate_type)
+
+
+cdef int write_record_size_limit(Writer w, int limit) except -1:
+    w.u16(EXTENSION_record_size_limit)
+    w.u16(2)
+    return w.u16(limit)
+
+
+cdef int write_status_request(Writer w) except -1:
+    """A wish for an OCSP response, from any responder."""
+    w.u16(EXTENSION_status_request)
+    w.u16(5)
+    w.u8(STATUS_TYPE_OCSP)
+    w.u16(0)
+    return w.u16(0)
+
+
+cdef int write_certificate_status(Writer w, bytes ocsp_response) except -1:
+    cdef Py_ssize_t extension
+    w.u16(EXTENSION_status_request)
+    extension = w.open(2)
+    w.u8(STATUS_TYPE_OCSP)
+    w.vector(ocsp_response, 3)
+    return w.close(extension, 2)
+
+
+cdef int write_vectors(Writer w, int type, values) except -1:
+    """A list of vectors with two octets of length each."""
+    cdef Py_ssize_t extension, vector
+    w.u16(type)
+    extension = w.open(2)
+    vector = w.open(2)
+    for value in values:
+        w.vector(value, 2)
+    w.close(vector, 2)
+    return w.close(extension, 2)
+
+
+cdef int write_signed_certificate_timestamps(Writer w, timestamps) except -1:
+    return write_vectors(w, EXTENSION_signed_certificate_timestamp, timestamps)
+
+
+cdef int write_certificate_authorities(Writer w, names) except -1:
+    return write_vectors(w, EXTENSION_certificate_authorities, names)

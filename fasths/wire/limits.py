@@ -24,6 +24,9 @@ class Limits:
     max_key_updates: KeyUpdate messages received without application data between them.
     max_session_tickets: NewSessionTicket messages received in a connection.
     max_skipped_early_data: bytes of early data skipped by a server that does not accept it.
+    max_psk_identities: pre-shared keys that a server looks at in a ClientHello.
+    max_certificate_requests: requests for authentication after the handshake: that a server has
+        open at once, or that a client gets in a connection.
     max_records_per_key: records sent under one key before a KeyUpdate is sent by itself
         (RFC 8446, 5.5). The suite's own limit applies where it is lower.
     """
@@ -37,6 +40,8 @@ class Limits:
     max_key_updates: int = 32
     max_session_tickets: int = 64
     max_skipped_early_data: int = 1 << 16
+    max_psk_identities: int = 8
+    max_certificate_requests: int = 8
     max_records_per_key: int = 1 << 24
 
     def __post_init__(self) -> None:

@@ -23,7 +23,16 @@ cdef class ClientHello:
     cdef readonly bytes cookie
     cdef readonly bytes psk_key_exchange_modes
     cdef readonly bytes certificate_authorities
-    cdef readonly bint pre_shared_key
+    cdef readonly bytes compress_certificate
+    cdef readonly bytes client_certificate_types
+    cdef readonly bytes server_certificate_types
+    cdef readonly int record_size_limit
+    # OfferedPsks; how many bytes of binders end the message.
+    cdef readonly list psk_identities
+    cdef readonly list psk_binders
+    cdef readonly Py_ssize_t psk_binders_size
+    cdef readonly bint status_request
+    cdef readonly bint signed_certificate_timestamp
     cdef readonly bint early_data
     cdef readonly bint post_handshake_auth
     cdef readonly uint64_t extension_types
@@ -51,6 +60,10 @@ cdef class EncryptedExtensions:
     cdef readonly bytes protocol_name
     cdef readonly bint server_name
     cdef readonly bytes supported_groups
+    cdef readonly bint early_data
+    cdef readonly int client_certificate_type
+    cdef readonly int server_certificate_type
+    cdef readonly int record_size_limit
     cdef readonly list extension_types
 
 
@@ -60,6 +73,9 @@ cdef class CertificateRequest:
     cdef readonly bytes signature_algorithms
     cdef readonly bytes signature_algorithms_cert
     cdef readonly bytes certificate_authorities
+    cdef readonly bytes compress_certificate
+    cdef readonly bint status_request
+    cdef readonly bint signed_certificate_timestamp
 
 
 @cython.final
@@ -67,6 +83,16 @@ cdef class Certificate:
     cdef readonly bytes certificate_request_context
     cdef readonly tuple certificates
     cdef readonly list extension_types
+    # Of the leaf.
+    cdef readonly bytes ocsp_response
+    cdef readonly tuple signed_certificate_timestamps
+
+
+@cython.final
+cdef class CompressedCertificate:
+    cdef readonly int algorithm
+    cdef readonly int uncompressed_length
+    cdef readonly bytes compressed_certificate_message
 
 
 @cython.final
@@ -94,24 +120,59 @@ cdef bytes encode_client_hello(
 )
 cpdef ServerHello decode_server_hello(bytes message)
 cpdef bytes encode_server_hello(
-    bytes random, bytes legacy_session_id_echo, int cipher_suite, int group, bytes key_exchange
+    bytes random,
+    bytes legacy_session_id_echo,
+    int cipher_suite,
+    int group,
+    bytes key_exchange,
+    int selected_identity=*,
 )
 cpdef bytes encode_hello_retry_request(
     bytes legacy_session_id_echo, int cipher_suite, int group, object cookie
 )
 cpdef EncryptedExtensions decode_encrypted_extensions(bytes message)
-cpdef bytes encode_encrypted_extensions(object protocol_name)
+cpdef bytes encode_encrypted_extensions(
+    object protocol_name,
+    bint early_data=*,
+    int client_certificate_type=*,
+    int server_certificate_type=*,
+    int record_size_limit=*,
+)
 cpdef CertificateRequest decode_certificate_request(bytes message)
 cpdef bytes encode_certificate_request(
-    bytes certificate_request_context, signature_algorithms, signature_algorithms_cert
+    bytes certificate_request_context,
+    signature_algorithms,
+    signature_algorithms_cert,
+    certificate_authorities=*,
+    compress_certificate=*,
+    bint status_request=*,
 )
 cpdef Certificate decode_certificate(bytes message, int maximum)
-cpdef bytes encode_certificate(bytes certificate_request_context, certificates)
+cpdef bytes encode_certificate(
+    bytes certificate_request_context,
+    certificates,
+    bytes ocsp_response=*,
+    signed_certificate_timestamps=*,
+)
+cpdef CompressedCertificate decode_compressed_certificate(bytes message)
+cpdef bytes encode_compressed_certificate(
+    int algorithm, int uncompressed_length, bytes compressed_certificate_message
+)
+cpdef bytes certificate_message(bytes body)
 cpdef CertificateVerify decode_certificate_verify(bytes message)
 cpdef bytes encode_certificate_verify(int algorithm, bytes signature)
 cpdef bytes decode_finished(bytes message, int hash_length)
 cpdef bytes encode_finished(bytes verify_data)
+cpdef int decode_end_of_early_data(bytes message) except -1
+cpdef bytes encode_end_of_early_data()
 cpdef NewSessionTicket decode_new_session_ticket(bytes message)
+cpdef bytes encode_new_session_ticket(
+    long long ticket_lifetime,
+    long long ticket_age_add,
+    bytes ticket_nonce,
+    bytes ticket,
+    long long max_early_data_size,
+)
 cpdef int decode_key_update(bytes message) except -1
 cpdef bytes encode_key_update(bint request_update)
 cpdef bytes encode_message_hash(bytes hash_value)

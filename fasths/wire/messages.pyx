@@ -67,6 +67,7 @@ cpdef ClientHello decode_client_hello(bytes message):
     cdef Extensions extensions
     cdef int type
     cdef ClientHello hello = ClientHello.__new__(ClientHello)
+    hello.record_size_limit = -1
     read_header(&r, message, HANDSHAKE_client_hello)
     hello.legacy_version = read_u16(&r)
     hello.random = take(&r, 32)
@@ -88,7 +89,7 @@ cpdef ClientHello decode_client_hello(bytes message):
     while next_extension(&extensions):
         type = extensions.type
         # RFC 8446, 4.2.11: pre_shared_key must be the last extension.
-        if hello.pre_shared_key:
+        if hello.psk_identities is not None:
             raise IllegalParameter("pre_shared_key is not the last extension")
         require_allowed(type, IN_CLIENT_HELLO)
         if type < 64:
@@ -118,9 +119,26 @@ cdef int decode_client_hello_extension(ClientHello hello, int type, Reader* data
         hello.psk_key_exchange_modes = decode_psk_key_exchange_modes(data)
     elif type == EXTENSION_certificate_authorities:
         hello.certificate_authorities = decode_certificate_authorities(data)
+    elif type == EXTENSION_compress_certificate:
+        hello.compress_certificate = decode_u16_list(data, 1)
+    elif type == EXTENSION_client_certificate_type:
+        hello.client_certificate_types = decode_certificate_types(data)
+    elif type == EXTENSION_server_certificate_type:
+        hello.server_certificate_types = decode_certificate_types(data)
+    elif type == EXTENSION_record_size_limit:
+        hello.record_size_limit = decode_record_size_limit(data)
     elif type == EXTENSION_pre_shared_key:
-        decode_offered_psks(data)
-        hello.pre_shared_key = True
+        hello.psk_identities = decode_psk_identities(data)
+        hello.psk_binders_size = remaining(data)
+        hello.psk_binders = decode_psk_binders(data)
+        # RFC 8446, 4.2.11: one binder for each identity, in the same order.
+        if len(hello.psk_identities) != len(hello.psk_binders):
+            raise IllegalParameter("pre_shared_key has not one binder for each identity")
+    elif type == EXTENSION_status_request:
+        hello.status_request = decode_status_request(data)
+    elif type == EXTENSION_signed_certificate_timestamp:
+        decode_empty(data)
+        hello.signed_certificate_timestamp = True
     elif type == EXTENSION_early_data:
         decode_empty(data)
         hello.early_data = True
@@ -242,17 +260,28 @@ cdef int write_selected_version(Writer w) except -1:
 
 
 cpdef bytes encode_server_hello(
-    bytes random, bytes legacy_session_id_echo, int cipher_suite, int group, bytes key_exchange
+    bytes random,
+    bytes legacy_session_id_echo,
+    int cipher_suite,
+    int group,
+    bytes key_exchange,
+    int selected_identity=-1,
 ):
+    """group: 0 where a PSK is used alone. selected_identity: -1 where there is no PSK."""
     cdef Writer w = Writer.__new__(Writer)
     cdef Py_ssize_t message = begin_server_hello(w, random, legacy_session_id_echo, cipher_suite)
     cdef Py_ssize_t extensions = w.open(2), key_share
-    w.u16(EXTENSION_key_share)
-    key_share = w.open(2)
-    w.u16(group)
-    w.vector(key_exchange, 2)
-    w.close(key_share, 2)
+    if group:
+        w.u16(EXTENSION_key_share)
+        key_share = w.open(2)
+        w.u16(group)
+        w.vector(key_exchange, 2)
+        w.close(key_share, 2)
     write_selected_version(w)
+    if selected_identity >= 0:
+        w.u16(EXTENSION_pre_shared_key)
+        w.u16(2)
+        w.u16(selected_identity)
     w.close(extensions, 2)
     return finish_message(w, message)
 
@@ -289,6 +318,8 @@ cpdef EncryptedExtensions decode_encrypted_extensions(bytes message):
     cdef tuple names
     cdef EncryptedExtensions result = EncryptedExtensions.__new__(EncryptedExtensions)
     result.extension_types = []
+    result.client_certificate_type = result.server_certificate_type = -1
+    result.record_size_limit = -1
     read_header(&r, message, HANDSHAKE_encrypted_extensions)
     read_extensions(&r, &extensions)
     finish(&r)
@@ -305,16 +336,39 @@ cpdef EncryptedExtensions decode_encrypted_extensions(bytes message):
             result.server_name = True
         elif extensions.type == EXTENSION_supported_groups:
             result.supported_groups = decode_u16_list(&extensions.data, 2)
+        elif extensions.type == EXTENSION_early_data:
+            decode_empty(&extensions.data)
+            result.early_data = True
+        elif extensions.type == EXTENSION_client_certificate_type:
+            result.client_certificate_type = decode_certificate_type(&extensions.data)
+        elif extensions.type == EXTENSION_server_certificate_type:
+            result.server_certificate_type = decode_certificate_type(&extensions.data)
+        elif extensions.type == EXTENSION_record_size_limit:
+            result.record_size_limit = decode_record_size_limit(&extensions.data)
     return result
 
 
-cpdef bytes encode_encrypted_extensions(object protocol_name):
-    """protocol_name: the chosen application protocol, or None."""
+cpdef bytes encode_encrypted_extensions(
+    object protocol_name,
+    bint early_data=False,
+    int client_certificate_type=-1,
+    int server_certificate_type=-1,
+    int record_size_limit=-1,
+):
+    """protocol_name: the chosen application protocol, or None. The numbers: -1 for none."""
     cdef Writer w = Writer.__new__(Writer)
     cdef Py_ssize_t message = begin_message(w, HANDSHAKE_encrypted_extensions)
     cdef Py_ssize_t extensions = w.open(2)
     if protocol_name is not None:
         write_protocol_names(w, (protocol_name,))
+    if early_data:
+        write_empty(w, EXTENSION_early_data)
+    if client_certificate_type >= 0:
+        write_certificate_type(w, EXTENSION_client_certificate_type, client_certificate_type)
+    if server_certificate_type >= 0:
+        write_certificate_type(w, EXTENSION_server_certificate_type, server_certificate_type)
+    if record_size_limit >= 0:
+        write_record_size_limit(w, record_size_limit)
     w.close(extensions, 2)
     return finish_message(w, message)
 
@@ -342,6 +396,13 @@ cpdef CertificateRequest decode_certificate_request(bytes message):
             result.signature_algorithms_cert = decode_u16_list(&extensions.data, 2)
         elif extensions.type == EXTENSION_certificate_authorities:
             result.certificate_authorities = decode_certificate_authorities(&extensions.data)
+        elif extensions.type == EXTENSION_compress_certificate:
+            result.compress_certificate = decode_u16_list(&extensions.data, 1)
+        elif extensions.type == EXTENSION_status_request:
+            # RFC 8446, 4.4.2.1: an empty one asks; what stands in it has no meaning here.
+            result.status_request = True
+        elif extensions.type == EXTENSION_signed_certificate_timestamp:
+            result.signed_certificate_timestamp = True
     if result.signature_algorithms is None:
         # RFC 8446, 4.3.2: signature_algorithms MUST be specified.
         raise MissingExtension("CertificateRequest has no signature_algorithms")
@@ -349,7 +410,12 @@ cpdef CertificateRequest decode_certificate_request(bytes message):
 
 
 cpdef bytes encode_certificate_request(
-    bytes certificate_request_context, signature_algorithms, signature_algorithms_cert
+    bytes certificate_request_context,
+    signature_algorithms,
+    signature_algorithms_cert,
+    certificate_authorities=(),
+    compress_certificate=(),
+    bint status_request=False,
 ):
     cdef Writer w = Writer.__new__(Writer)
     cdef Py_ssize_t message = begin_message(w, HANDSHAKE_certificate_request), extensions
@@ -358,6 +424,12 @@ cpdef bytes encode_certificate_request(
     write_u16_list(w, EXTENSION_signature_algorithms, signature_algorithms, 2)
     if signature_algorithms_cert:
         write_u16_list(w, EXTENSION_signature_algorithms_cert, signature_algorithms_cert, 2)
+    if certificate_authorities:
+        write_certificate_authorities(w, certificate_authorities)
+    if compress_certificate:
+        write_u16_list(w, EXTENSION_compress_certificate, compress_certificate, 1)
+    if status_request:
+        write_empty(w, EXTENSION_status_request)
     w.close(extensions, 2)
     return finish_message(w, message)
 
@@ -392,20 +464,86 @@ cpdef Certificate decode_certificate(bytes message, int maximum):
         read_extensions(&entries, &extensions)
         while next_extension(&extensions):
             result.extension_types.append(extensions.type)
+            decode_certificate_extension(result, &extensions, len(certificates) == 1)
     result.certificates = tuple(certificates)
     return result
 
 
-cpdef bytes encode_certificate(bytes certificate_request_context, certificates):
-    """certificates: DER, leaf first."""
+cdef int decode_certificate_extension(
+    Certificate certificate, Extensions* extensions, bint of_leaf
+) except -1:
+    cdef bytes ocsp_response
+    cdef tuple timestamps
+    if extensions.type == EXTENSION_status_request:
+        ocsp_response = decode_certificate_status(&extensions.data)
+        if of_leaf:
+            certificate.ocsp_response = ocsp_response
+    elif extensions.type == EXTENSION_signed_certificate_timestamp:
+        timestamps = decode_signed_certificate_timestamps(&extensions.data)
+        if of_leaf:
+            certificate.signed_certificate_timestamps = timestamps
+    return 0
+
+
+cpdef bytes encode_certificate(
+    bytes certificate_request_context,
+    certificates,
+    bytes ocsp_response=None,
+    signed_certificate_timestamps=(),
+):
+    """certificates: DER, leaf first. What goes with the leaf: None or () for nothing."""
     cdef Writer w = Writer.__new__(Writer)
-    cdef Py_ssize_t message = begin_message(w, HANDSHAKE_certificate), entries
+    cdef Py_ssize_t message = begin_message(w, HANDSHAKE_certificate), entries, extensions
+    cdef bint is_leaf = True
     w.vector(certificate_request_context, 1)
     entries = w.open(3)
     for certificate in certificates:
         w.vector(certificate, 3)
-        w.u16(0)
+        extensions = w.open(2)
+        if is_leaf and ocsp_response is not None:
+            write_certificate_status(w, ocsp_response)
+        if is_leaf and signed_certificate_timestamps:
+            write_signed_certificate_timestamps(w, signed_certificate_timestamps)
+        w.close(extensions, 2)
+        is_leaf = False
     w.close(entries, 3)
+    return finish_message(w, message)
+
+
+# --- CompressedCertificate (RFC 8879, 4)
+
+cdef class CompressedCertificate:
+    """A Certificate message, compressed."""
+
+
+cpdef CompressedCertificate decode_compressed_certificate(bytes message):
+    cdef Reader r, vector
+    cdef CompressedCertificate result = CompressedCertificate.__new__(CompressedCertificate)
+    read_header(&r, message, HANDSHAKE_compressed_certificate)
+    result.algorithm = read_u16(&r)
+    result.uncompressed_length = read_u24(&r)
+    read_vector24(&r, &vector, 1)
+    finish(&r)
+    result.compressed_certificate_message = take_rest(&vector)
+    return result
+
+
+cpdef bytes encode_compressed_certificate(
+    int algorithm, int uncompressed_length, bytes compressed_certificate_message
+):
+    cdef Writer w = Writer.__new__(Writer)
+    cdef Py_ssize_t message = begin_message(w, HANDSHAKE_compressed_certificate)
+    w.u16(algorithm)
+    w.u24(uncompressed_length)
+    w.vector(compressed_certificate_message, 3)
+    return finish_message(w, message)
+
+
+cpdef bytes certificate_message(bytes body):
+    """The Certificate message with this body, which is what was compressed."""
+    cdef Writer w = Writer.__new__(Writer)
+    cdef Py_ssize_t message = begin_message(w, HANDSHAKE_certificate)
+    w.blob(body)
     return finish_message(w, message)
 
 
@@ -453,6 +591,19 @@ cpdef bytes encode_finished(bytes verify_data):
     return finish_message(w, message)
 
 
+# --- EndOfEarlyData (RFC 8446, 4.5)
+
+cpdef int decode_end_of_early_data(bytes message) except -1:
+    cdef Reader r
+    read_header(&r, message, HANDSHAKE_end_of_early_data)
+    return finish(&r)
+
+
+cpdef bytes encode_end_of_early_data():
+    cdef Writer w = Writer.__new__(Writer)
+    return finish_message(w, begin_message(w, HANDSHAKE_end_of_early_data))
+
+
 # --- NewSessionTicket (RFC 8446, 4.6.1)
 
 cdef class NewSessionTicket:
@@ -478,6 +629,29 @@ cpdef NewSessionTicket decode_new_session_ticket(bytes message):
             result.max_early_data_size = read_u32(&extensions.data)
             finish(&extensions.data)
     return result
+
+
+cpdef bytes encode_new_session_ticket(
+    long long ticket_lifetime,
+    long long ticket_age_add,
+    bytes ticket_nonce,
+    bytes ticket,
+    long long max_early_data_size,
+):
+    """max_early_data_size: 0 for no early data."""
+    cdef Writer w = Writer.__new__(Writer)
+    cdef Py_ssize_t message = begin_message(w, HANDSHAKE_new_session_ticket), extensions
+    w.u32(ticket_lifetime)
+    w.u32(ticket_age_add)
+    w.vector(ticket_nonce, 1)
+    w.vector(ticket, 2)
+    extensions = w.open(2)
+    if max_early_data_size:
+        w.u16(EXTENSION_early_data)
+        w.u16(4)
+        w.u32(max_early_data_size)
+    w.close(extensions, 2)
+    return finish_message(w, message)
 
 
 # --- KeyUpdate (RFC 8446, 4.6.3)

@@ -17,6 +17,7 @@ cdef class Writer:
     cdef int u8(self, int value) except -1
     cdef int u16(self, int value) except -1
     cdef int u24(self, int value) except -1
+    cdef int u32(self, long long value) except -1
     cdef int raw(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int blob(self, bytes data) except -1
     cdef Py_ssize_t open(self, int size) except -1

@@ -44,6 +44,10 @@ cdef class Writer:
         self.u8(value >> 16)
         return self.u16(value & 0xFFFF)
 
+    cdef int u32(self, long long value) except -1:
+        self.u16(<int> (value >> 16) & 0xFFFF)
+        return self.u16(<int> (value & 0xFFFF))
+
     cdef int raw(self, const uint8_t* data, Py_ssize_t size) except -1:
         self.reserve(size)
         memcpy(self.data + self.length, data, size)
