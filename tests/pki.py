@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 from base64 import encodebytes
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
@@ -406,3 +407,102 @@ RSA_PSS_ALGORITHMS = {
     "rsa-pss-sha256": _pss_algorithm("608648016503040201", 32),
     "rsa-pss-sha512": _pss_algorithm("608648016503040203", 64),
 }
+
+
+# OCSP responses.
+
+OCSP_SIGNING = ExtendedKeyUsageOID.OCSP_SIGNING
+GOOD, REVOKED, UNKNOWN = (
+    ocsp.OCSPCertStatus.GOOD,
+    ocsp.OCSPCertStatus.REVOKED,
+    ocsp.OCSPCertStatus.UNKNOWN,
+)
+
+
+def make_responder(issuer: Credential, **others: object) -> Credential:
+    """What `issuer` has delegated its OCSP responses to."""
+    options = {"eku": [OCSP_SIGNING], "extensions": [(x509.OCSPNoCheck(), False)], **others}
+    made = make_leaf([], issuer=issuer, **options)  # type: ignore[arg-type]
+    # There are few RSA keys, and the issuer's would make it another case.
+    return make_responder(issuer, **others) if made.key is issuer.key else made
+
+
+def ocsp_response(
+    about: Credential,
+    *,
+    status: ocsp.OCSPCertStatus = GOOD,
+    responder: Credential | None = None,
+    issuer: Credential | None = None,
+    by_name: bool = False,
+    certificates: Sequence[x509.Certificate] | None = None,
+    hash_algorithm: hashes.HashAlgorithm | None = None,
+    digest: hashes.HashAlgorithm | None = None,
+    this_update: datetime | None = None,
+    next_update: timedelta | None = 7 * _DAY,
+    extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
+) -> bytes:
+    """A signed response in DER about one certificate.
+
+    responder: who signs, by default the issuer of the certificate; another one's certificate goes
+    with the response unless `certificates` says what does. issuer: whose name and key are in the
+    CertID. hash_algorithm: of the CertID. next_update: so long after this_update.
+    """
+    issuer = issuer or about.above[0]
+    signer = responder or issuer
+    this_update = this_update or datetime.now(UTC) - timedelta(hours=1)
+    encoding = ocsp.OCSPResponderEncoding
+    builder = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            about.certificate,
+            issuer.certificate,
+            hash_algorithm or hashes.SHA1(),
+            status,
+            this_update,
+            None if next_update is None else this_update + next_update,
+            this_update if status is REVOKED else None,
+            x509.ReasonFlags.key_compromise if status is REVOKED else None,
+        )
+        .responder_id(encoding.NAME if by_name else encoding.HASH, signer.certificate)
+    )
+    if certificates is None and responder is not None:
+        certificates = [responder.certificate]
+    if certificates:
+        builder = builder.certificates(list(certificates))
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    is_edwards = isinstance(signer.key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+    algorithm = None if is_edwards else digest or hashes.SHA256()
+    return builder.sign(signer.key, algorithm).public_bytes(serialization.Encoding.DER)
+
+
+def amended_ocsp_response(
+    response: bytes,
+    key: CertificateIssuerPrivateKeyTypes,
+    *,
+    fields: Callable[[list[bytes]], list[bytes]] = list,
+    answers: Callable[[list[bytes]], list[bytes]] = list,
+    algorithm: bytes | None = None,
+    signature: Callable[[bytes], bytes] | None = None,
+) -> bytes:
+    """The same response with some fields replaced, signed again.
+
+    fields: of ResponseData: responderID, producedAt, responses, ... answers: the SingleResponses.
+    key signs as EC and Edwards keys do; `signature` another way, which `algorithm` tells.
+    """
+    status, response_bytes = elements(contents(response))
+    response_type, octets = elements(contents(contents(response_bytes)))
+    tbs, old_algorithm, _, *certificates = elements(contents(contents(octets)))
+    responder_id, produced_at, responses, *rest = elements(contents(tbs))
+    responses = tlv(0x30, *answers(elements(contents(responses))))
+    tbs = tlv(0x30, *fields([responder_id, produced_at, responses, *rest]))
+    if signature is not None:
+        signed = signature(tbs)
+    elif isinstance(key, ec.EllipticCurvePrivateKey):
+        signed = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+    else:
+        assert isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+        signed = key.sign(tbs)
+    basic = tlv(0x30, tbs, algorithm or old_algorithm, tlv(0x03, b"\0", signed), *certificates)
+    octets = tlv(0x04, basic)
+    return tlv(0x30, status, tlv(0xA0, tlv(0x30, response_type, octets)))

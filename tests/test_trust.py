@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import certifi
 import pki
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.name import _ASN1Type
 
 from fasths.crypto import trust
 from fasths.crypto.trust import TrustStore
@@ -250,3 +253,47 @@ def test_issuers_are_found_by_name() -> None:
     found = store.issuers_named(ONE.certificate.subject)
     assert found == (ONE.certificate, twin.certificate)
     assert store.issuers_named(THREE.certificate.subject) == ()
+
+
+# What a store is known by
+
+
+def test_fingerprint_is_of_the_anchors_and_not_of_their_order() -> None:
+    digests = sorted(hashlib.sha256(der_of(each)).digest() for each in (ONE, TWO))
+    store = TrustStore([ONE.certificate, TWO.certificate])
+    assert store.fingerprint() == hashlib.sha256(b"".join(digests)).digest()
+    assert TrustStore([TWO.certificate, ONE.certificate]).fingerprint() == store.fingerprint()
+    others = [TrustStore(), TrustStore([ONE.certificate]), TrustStore([ONE.certificate] * 2)]
+    others.append(TrustStore([ONE.certificate, TWO.certificate, THREE.certificate]))
+    assert len({each.fingerprint() for each in [store, *others]}) == 4
+    assert store.fingerprint() is store.fingerprint()
+
+
+def test_subjects_are_names_as_they_are_encoded() -> None:
+    """Two that say the same in other types of strings are two names."""
+    text = [
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "One \u00e9", kind)])
+        for kind in (_ASN1Type.UTF8String, _ASN1Type.BMPString)
+    ]
+    first, second = (pki.make_ca(subject=each) for each in text)
+    store = TrustStore([ONE.certificate, second.certificate, first.certificate])
+    name = ONE.certificate.subject.public_bytes()
+    assert store.subjects() == (name, text[1].public_bytes(), text[0].public_bytes())
+    assert len(set(store.subjects())) == 3
+
+
+def test_subjects_are_each_there_once() -> None:
+    twin = pki.make_ca(subject=ONE.certificate.subject)
+    store = TrustStore([ONE.certificate, TWO.certificate, twin.certificate])
+    assert store.subjects() == tuple(each.certificate.subject.public_bytes() for each in (ONE, TWO))
+
+
+def test_empty_subject_is_not_among_them() -> None:
+    nameless = pki.make_leaf(["localhost"], subject=x509.Name([]))
+    assert TrustStore([nameless.certificate]).subjects() == ()
+    assert TrustStore().subjects() == ()
+
+
+def test_subjects_of_widely_trusted_roots_are_all_there() -> None:
+    store = TrustStore.certifi()
+    assert set(store.subjects()) == {each.subject.public_bytes() for each in store}

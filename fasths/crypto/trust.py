@@ -9,6 +9,7 @@ and only when asked for, so that a store costs little more than its parsing.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -20,8 +21,11 @@ from pathlib import Path
 from typing import final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.verification import Store
+
+from fasths.crypto.certificates import certificate_fields
 
 # One file with all roots, per platform; the first that exists is taken.
 SYSTEM_BUNDLES = (
@@ -49,6 +53,10 @@ _PEM_CERTIFICATE = re.compile(
 )
 # What `openssl rehash` makes: the hash of the subject and a number.
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+
+# The place of a subject among certificate_fields(), and a Name without attributes (RFC 5280, 4.1).
+_SUBJECT = 4
+_EMPTY_NAME = b"\x30\x00"
 
 # Stores by path, with the identity, time and size that the file, or the directory and each of its
 # entries, had.
@@ -190,6 +198,27 @@ class TrustStore:
     def library_store(self) -> Store | None:
         """The same for cryptography's verifier, which has no empty store: None then."""
         return Store(list(self.certificates)) if self.certificates else None
+
+    def fingerprint(self) -> bytes:
+        """32 bytes that are the same for equal stores, whatever the order of their anchors.
+
+        SHA-256 of the sorted SHA-256 digests of the anchors' DER.
+        """
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
+        digests = sorted(each.fingerprint(hashes.SHA256()) for each in self.certificates)
+        return hashlib.sha256(b"".join(digests)).digest()
+
+    def subjects(self) -> tuple[bytes, ...]:
+        """The anchors' subjects, each once and in their order: the DER of each Name.
+
+        They are as encoded in the certificates, and what certificate_authorities lists (RFC 8446,
+        4.2.4). The empty name, which names no issuer, is left out.
+        """
+        names = (certificate_fields(each)[_SUBJECT].encoded for each in self.certificates)
+        return tuple(dict.fromkeys(name for name in names if name != _EMPTY_NAME))
 
     def issuers_named(self, name: x509.Name) -> tuple[x509.Certificate, ...]:
         """The anchors whose subject is this name."""
