@@ -28,7 +28,7 @@ VARIANTS = {
 }
 
 # Plain Python with types in a .pxd beside it; compiled, since every read and write passes through.
-FACADE = [Path("fasths/bio.py"), Path("fasths/connection.py")]
+FACADE = [Path(f"fasths/{name}.py") for name in ("bio", "connection", "negotiated")]
 
 variant = VARIANTS[os.environ.get("FASTHS_BUILD", "release")]
 cflags = [*variant["cflags"], "-Wall", "-Wextra", "-Wno-unused-parameter"]

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport uint8_t
 
-from fasths.handshake.base cimport Handshake, KeyChange, Outcome
+from fasths.handshake.base cimport Handshake, KeyChange, Outcome, RecordSizeLimits
 from fasths.handshake.configuration cimport Configuration
 from fasths.record.handshake_framing cimport HandshakeFraming
 from fasths.record.reading cimport RecordReader
@@ -13,6 +13,7 @@ cdef class Engine:
     cdef Configuration config
     cdef readonly object error
     cdef object message_callback
+    cdef object info_callback
     cdef RecordReader reader
     cdef RecordWriter writer
     cdef HandshakeFraming framing
@@ -22,12 +23,27 @@ cdef class Engine:
     # Application data of the current record that was not read yet; it lies in the reader's buffer.
     cdef uint8_t* data
     cdef Py_ssize_t data_size
+    # What a server received as early data (RFC 8446, 4.2.10), and how much of it.
+    cdef list early_data
+    cdef Py_ssize_t early_data_size
+    # How much early data a client may still send; whether it sent any.
+    cdef readonly long long early_data_room
+    cdef readonly bint early_data_sent
+    # Levels of the keys; what limits protected records that arrive (RFC 8449), 0 for nothing.
+    cdef int read_level
+    cdef int write_level
+    cdef int receive_limit
+    # Dynamic record sizing: bytes sent since the connection was idle, and when that was.
+    cdef Py_ssize_t burst
+    cdef double last_write
     cdef int warning_alerts
     cdef int change_cipher_specs
     cdef readonly bint by_server
     # Inside of a call that works on messages; a second one must not begin meanwhile.
     cdef bint busy
-    cdef bint started
+    cdef readonly bint started
+    # The step of the handshake waits for an answer of the application.
+    cdef bint suspended
     cdef bint received_message
     # The last step of the handshake is done; established, unless it was canceled before that.
     cdef bint complete
@@ -40,15 +56,22 @@ cdef class Engine:
     cdef int process(self) except -1
     cdef int take_record(self, int content_type) except -1
     cdef int take_message(self, bytes message) except -1
+    cdef int go_on(self, int wait) except -1
+    cdef int take_early_data(self) except -1
     cdef int take_alert(self) except -1
     cdef int take_change_cipher_spec(self) except -1
     cdef int carry_out(self) except -1
     cdef int report_sent(self, list output) except -1
     cdef int carry_out_key_change(self, KeyChange change) except -1
+    cdef int carry_out_limits(self, RecordSizeLimits limits) except -1
+    cdef int limit_received_records(self) except -1
     cdef int send_alert(self, int level, int description) except -1
     cdef int require_idle(self) except -1
     cdef int report(self, str direction, int content_type, bytes data) except -1
+    cdef int inform(self, str event, str detail) except -1
+    cdef Py_ssize_t record_size(self, Py_ssize_t size) except -1
     cdef int fail(self, object error) except -1
+    cdef int end_handshake(self) except -1
     cpdef object space(self)
     cpdef int filled(self, Py_ssize_t size) except -1
     cpdef int nothing_arrived(self) except -1

@@ -3,24 +3,31 @@
 # It feeds the record layer, hands whole messages to the current step, carries out what the step
 # queued, and turns an error into exactly one alert. Whatever ends a connection is kept in `error`
 # and raised nowhere: the methods below answer with a number of SSLErrorCode.
+#
+# A step that the application has a Request to answer for is suspended: nothing of it is carried
+# out, and no message is taken, until a call finds the answer.
+
+from time import monotonic
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from fasths.crypto.key_schedule cimport ExporterSecret, find_hash_of_size
 from fasths.handshake.base cimport *
-from fasths.handshake.client13 cimport client_handshake
+from fasths.handshake.client13 cimport ClientHandshake, client_handshake
 from fasths.handshake.configuration cimport Configuration
 from fasths.handshake.post_handshake cimport PostHandshake
 from fasths.handshake.server13 cimport server_handshake
+from fasths.handshake.session cimport Session
 from fasths.record.handshake_framing cimport HandshakeFraming
 from fasths.record.protection cimport opening_key, sealing_key
 from fasths.record.reading cimport RecordReader
 from fasths.record.writing cimport RecordWriter
 from fasths.wire.constants cimport *
 
-from fasths.wire.codes import ContentType
+from fasths.wire.codes import AlertDescription, ContentType, SSLErrorCode
 from fasths.wire.errors import (
     DecodeError,
     InternalError,
@@ -46,8 +53,22 @@ cdef enum:
 cdef enum:
     # How much application data one write() seals before it is handed to the transport.
     WRITE_SIZE = 4 * MAX_PLAINTEXT
+    # Dynamic record sizing: records that fit into a packet, for the first bytes after an idle time.
+    SMALL_RECORD = 1369
+    BURST_SIZE = 1 << 17
     # RFC 8446, 5.1: what the record of a first ClientHello may say.
     VERSION_TLSv1_0 = 0x0301
+
+
+# Seconds without a write after which records begin small again.
+cdef double BURST_IDLE = 1.0
+
+
+cdef str alert_name(int description):
+    try:
+        return AlertDescription(description).name
+    except ValueError:
+        return str(description)
 
 
 cdef class Engine:
@@ -60,25 +81,32 @@ cdef class Engine:
         bytes server_name or None,
         str hostname or None,
         object message_callback,
+        object info_callback=None,
+        object user_data=None,
     ):
         """server_name and hostname: see client_handshake(); a server has none."""
         self.config = config
         self.by_server = by_server
         self.message_callback = message_callback
+        self.info_callback = info_callback
         self.reader = RecordReader(config.max_empty_records)
         self.writer = RecordWriter()
         self.framing = HandshakeFraming(config.max_handshake_message_size)
         if by_server:
-            self.handshake = server_handshake(config)
+            self.handshake = server_handshake(config, user_data)
         else:
-            self.handshake = client_handshake(config, server_name, hostname)
+            self.handshake = client_handshake(config, server_name, hostname, user_data)
             self.writer.legacy_record_version = VERSION_TLSv1_0
         self.outcome = self.handshake.outcome
 
     # --- The handshake
 
     cpdef int do_handshake(self) except -1:
-        """Go on as far as the received bytes reach: NONE, SSL, WANT_READ or ZERO_RETURN."""
+        """Go on as far as the received bytes reach.
+
+        NONE, SSL, WANT_READ, ZERO_RETURN, or the code of a Request that is open.
+        """
+        cdef int code
         self.require_idle()
         if self.established:
             return NONE if self.error is None else SSL
@@ -88,13 +116,16 @@ cdef class Engine:
         try:
             if not self.started:
                 self.started = True
-                self.handshake.start()
-                self.carry_out()
+                self.inform("handshake started", "client" if not self.by_server else "server")
+                code = self.go_on(self.handshake.start())
+                if code != NONE:
+                    return code
             while not self.established:
                 if self.close_notify_received:
                     return ZERO_RETURN
-                if not self.process():
-                    return WANT_READ
+                code = self.process()
+                if code != NONE:
+                    return code
         except BaseException as error:
             self.fail(error)
             if not isinstance(error, Exception):
@@ -106,17 +137,22 @@ cdef class Engine:
         return NONE
 
     cdef int process(self) except -1:
-        """Take one message or record; 0 where neither is complete."""
-        cdef bytes message = self.framing.next_message()
+        """Take one message or record.
+
+        NONE, WANT_READ where neither is complete, or the code of a Request that is open.
+        """
+        cdef bytes message
         cdef int content_type
+        if self.suspended:
+            return self.go_on(self.handshake.resume())
+        message = self.framing.next_message()
         if message is not None:
-            self.take_message(message)
-            return 1
+            return self.take_message(message)
         content_type = self.reader.next_record()
         if content_type == 0:
-            return 0
+            return WANT_READ
         self.take_record(content_type)
-        return 1
+        return NONE
 
     cdef int take_record(self, int content_type) except -1:
         if content_type == CONTENT_handshake:
@@ -131,25 +167,58 @@ cdef class Engine:
         if content_type == CONTENT_change_cipher_spec:
             return self.take_change_cipher_spec()
         if not self.complete:
-            raise UnexpectedMessage("application data arrived before the handshake was done")
+            if self.read_level != LEVEL_EARLY_DATA:
+                raise UnexpectedMessage("application data arrived before the handshake was done")
+            return self.take_early_data()
+        # RFC 8446, 4.6.2: nothing stands between the messages of an authentication.
+        if (<PostHandshake> self.handshake).in_authentication():
+            raise UnexpectedMessage("data between the messages of the client's authentication")
         if self.reader.content_size and not self.canceled:
             (<PostHandshake> self.handshake).key_updates = 0
             self.data = self.reader.content
             self.data_size = self.reader.content_size
         return 0
 
+    cdef int take_early_data(self) except -1:
+        """RFC 8446, 4.2.10: as much as was permitted, and kept apart from other data."""
+        self.early_data_size += self.reader.content_size
+        if self.early_data_size > self.config.max_early_data_size:
+            raise UnexpectedMessage("more early data than was permitted")
+        if self.reader.content_size:
+            if self.early_data is None:
+                self.early_data = []
+            self.early_data.append(
+                PyBytes_FromStringAndSize(<char*> self.reader.content, self.reader.content_size)
+            )
+        return 0
+
     cdef int take_message(self, bytes message) except -1:
-        cdef int wait
+        """Let the handshake take a message; as process()."""
         if self.message_callback is not None:
             self.report("received", CONTENT_handshake, message)
-        wait = self.handshake.step(message)
         self.received_message = True
+        return self.go_on(self.handshake.step(message))
+
+    cdef int go_on(self, int wait) except -1:
+        """Carry out what a step, or its end, asks for; NONE, or the code it is suspended with."""
+        cdef bint was_suspended = self.suspended
+        self.suspended = wait != WAIT_NOTHING and wait != WAIT_MESSAGE
+        if self.suspended:
+            if not was_suspended and self.info_callback is not None:
+                self.inform("suspended", SSLErrorCode(wait).name)
+            return wait
+        if was_suspended:
+            self.inform("resumed", "")
+        # A callback may have chosen another Context.
+        self.config = self.handshake.config
         self.carry_out()
         if wait == WAIT_NOTHING and not self.complete:
             self.complete = True
             self.established = not self.canceled
             self.handshake = self.handshake.successor()
-        return 0
+            self.carry_out()
+            self.inform("handshake done", "resumed" if self.outcome.resumed else "full")
+        return NONE
 
     cdef int take_alert(self) except -1:
         cdef int description
@@ -159,6 +228,8 @@ cdef class Engine:
         description = self.reader.content[1]
         if self.message_callback is not None:
             self.report("received", CONTENT_alert, self.reader.content[:2])
+        if self.info_callback is not None:
+            self.inform("alert received", alert_name(description))
         if description == ALERT_close_notify:
             self.close_notify_received = True
             # RFC 8446, 6.1: whatever comes behind it is ignored.
@@ -196,7 +267,7 @@ cdef class Engine:
             return 0
         self.handshake.output = []
         for event in output:
-            if self.close_notify_sent and not (type(event) is KeyChange):
+            if self.close_notify_sent and type(event) is not KeyChange:
                 # RFC 8446, 6.1: nothing follows a close_notify.
                 continue
             if type(event) is bytes:
@@ -205,6 +276,8 @@ cdef class Engine:
                 self.carry_out_key_change(event)
             elif event is CHANGE_CIPHER_SPEC:
                 self.writer.add_change_cipher_spec()
+            elif type(event) is RecordSizeLimits:
+                self.carry_out_limits(event)
             elif event is SKIP_EARLY_DATA:
                 self.reader.skip = True
                 self.reader.skippable = self.config.max_skipped_early_data
@@ -230,15 +303,33 @@ cdef class Engine:
                 raise UnexpectedMessage("a handshake message reaches over a change of keys")
             self.reader.key = opening_key(change.suite, change.secret)
             self.reader.allow_plaintext_alert = (
-                self.by_server and change.level == LEVEL_HANDSHAKE
+                self.by_server and change.level <= LEVEL_HANDSHAKE
             )
+            self.read_level = change.level
+            self.limit_received_records()
         else:
+            self.write_level = change.level
+            if change.level == LEVEL_PLAINTEXT:
+                self.writer.set_key(None)
+                return 0
             self.writer.set_key(
                 sealing_key(change.suite, change.secret, self.config.max_records_per_key)
             )
-        if change.level == LEVEL_APPLICATION:
-            # These secrets stay for KeyUpdate; the keyed HMAC need not.
-            change.secret.keyed = None
+            self.writer.padding = self.config.record_padding
+            if change.level == LEVEL_EARLY_DATA:
+                self.early_data_room = (<ClientHandshake> self.handshake).early_data_limit()
+        return 0
+
+    cdef int carry_out_limits(self, RecordSizeLimits limits) except -1:
+        # RFC 8449, 4: what is announced counts the content type.
+        self.writer.max_content = limits.send - 1
+        self.receive_limit = limits.receive
+        return self.limit_received_records()
+
+    cdef int limit_received_records(self) except -1:
+        # A client sends early data before it knows of a limit.
+        if self.receive_limit and self.read_level >= LEVEL_HANDSHAKE:
+            self.reader.max_inner_plaintext = self.receive_limit
         return 0
 
     # --- Alerts and errors
@@ -252,6 +343,8 @@ cdef class Engine:
             self.close_notify_sent = True
         if self.message_callback is not None:
             self.report("sent", CONTENT_alert, alert[:2])
+        if self.info_callback is not None:
+            self.inform("alert sent", alert_name(description))
         return 0
 
     cdef int report(self, str direction, int content_type, bytes data) except -1:
@@ -260,6 +353,18 @@ cdef class Engine:
         self.busy = True
         try:
             self.message_callback(direction, ContentType(content_type), data)
+        finally:
+            self.busy = busy
+        return 0
+
+    cdef int inform(self, str event, str detail) except -1:
+        """Tell the info_callback what happens."""
+        cdef bint busy = self.busy
+        if self.info_callback is None:
+            return 0
+        self.busy = True
+        try:
+            self.info_callback(event, detail)
         finally:
             self.busy = busy
         return 0
@@ -285,16 +390,25 @@ cdef class Engine:
         self.data_size = 0
         self.reader.discard()
         self.framing = None
-        self.handshake = None
+        self.end_handshake()
         if error.origin is not Origin.LOCAL:
             # Nobody is left who waits for it.
             self.writer.discard()
         elif not self.close_notify_sent:
             try:
-                self.send_alert(FATAL, error.alert)
+                self.send_alert(
+                    FATAL, ALERT_internal_error if error.alert is None else error.alert
+                )
             except Exception as failure:
                 # The alert is queued; what failed is a message_callback.
                 error.add_note(f"the message_callback raised {type(failure).__name__}")
+        return 0
+
+    cdef int end_handshake(self) except -1:
+        """Nobody will ask for the answer of an open Request any more."""
+        if self.handshake is not None and self.handshake.request is not None:
+            self.handshake.request._end()
+        self.handshake = None
         return 0
 
     # --- What the transport brings and takes
@@ -350,7 +464,11 @@ cdef class Engine:
     # --- Application data
 
     cpdef int fetch(self) except -2:
-        """Make application data available: NONE, SSL, WANT_READ or ZERO_RETURN."""
+        """Make application data available.
+
+        NONE, SSL, WANT_READ, ZERO_RETURN, or the code of a Request that is open.
+        """
+        cdef int code
         self.require_idle()
         if self.data_size:
             return NONE
@@ -359,8 +477,9 @@ cdef class Engine:
             while self.error is None:
                 if self.close_notify_received:
                     return ZERO_RETURN
-                if not self.process():
-                    return WANT_READ
+                code = self.process()
+                if code != NONE:
+                    return code
                 if self.data_size:
                     return NONE
         except BaseException as error:
@@ -439,8 +558,10 @@ cdef class Engine:
                     if self.error is not None:
                         break
                     continue
-                if records < <uint64_t> (WRITE_SIZE // MAX_PLAINTEXT):
-                    size = min(size, <Py_ssize_t> (records * MAX_PLAINTEXT))
+                if records < <uint64_t> (WRITE_SIZE // self.writer.max_content):
+                    size = min(size, <Py_ssize_t> (records * self.writer.max_content))
+                if self.config.dynamic_record_sizing:
+                    size = min(size, self.record_size(size))
                 self.writer.add_record(
                     CONTENT_application_data, <const uint8_t*> view.buf + start + done, size
                 )
@@ -451,6 +572,111 @@ cdef class Engine:
         finally:
             PyBuffer_Release(&view)
         return done
+
+    cdef Py_ssize_t record_size(self, Py_ssize_t size) except -1:
+        """How much the next record may hold, where records begin small.
+
+        While the peer's window is small a record that fits into one packet can be read at once;
+        later, large records cost less.
+        """
+        cdef double now = monotonic()
+        if now - self.last_write > BURST_IDLE:
+            self.burst = 0
+        self.last_write = now
+        if self.burst >= BURST_SIZE:
+            return size
+        size = min(size, <Py_ssize_t> SMALL_RECORD)
+        self.burst += size
+        return size
+
+    def write_early_data(self, object data):
+        """Protect early data (RFC 8446, 4.2.10), or a server's data before the client is done.
+
+        False: the connection is not at a point where it can be sent, or it is too much.
+        """
+        cdef Py_buffer view
+        self.require_idle()
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            if self.error is not None or self.close_notify_sent or self.writer.key is None:
+                return False
+            if <uint64_t> (view.len // self.writer.max_content + 1) > self.writer.key.remaining():
+                return False
+            if self.by_server:
+                if self.write_level != LEVEL_APPLICATION:
+                    return False
+            elif self.write_level != LEVEL_EARLY_DATA or view.len > self.early_data_room:
+                return False
+            else:
+                self.early_data_room -= view.len
+                self.early_data_sent = True
+            if view.len:
+                self.writer.add_record(
+                    CONTENT_application_data, <const uint8_t*> view.buf, view.len
+                )
+        except Exception as error:
+            self.fail(error)
+        finally:
+            PyBuffer_Release(&view)
+        return True
+
+    def want_early_data(self):
+        """Offer early data (RFC 8446, 4.2.10), if the session permits; before the handshake."""
+        (<ClientHandshake> self.handshake).wants_early_data = True
+
+    def set_session(self, Session session):
+        """What a client offers to resume; before the handshake."""
+        (<ClientHandshake> self.handshake).session = session
+
+    def take_early_data_received(self, Py_ssize_t size):
+        """At most `size` bytes of the early data that a server received; empty: none is here."""
+        cdef bytes first
+        if not self.early_data:
+            return b""
+        first = self.early_data[0]
+        if len(first) > size:
+            self.early_data[0] = first[size:]
+            return first[:size]
+        return self.early_data.pop(0)
+
+    @property
+    def can_send_early_data(self):
+        """Whether write_early_data() is of any use now."""
+        if self.error is not None or self.complete:
+            return False
+        return self.write_level == (LEVEL_APPLICATION if self.by_server else LEVEL_EARLY_DATA)
+
+    @property
+    def has_early_data(self):
+        """Whether take_early_data_received() has something."""
+        return bool(self.early_data)
+
+    @property
+    def early_data_is_over(self):
+        """Whether no more early data will arrive at a server."""
+        return self.write_level == LEVEL_APPLICATION and self.read_level != LEVEL_EARLY_DATA
+
+    def send_session_tickets(self, int count):
+        """Queue tickets (RFC 8446, 4.6.1); a server's, once it is established."""
+        self.require_idle()
+        try:
+            (<PostHandshake> self.handshake).send_session_tickets(count)
+            self.carry_out()
+        except Exception as error:
+            self.fail(error)
+
+    def request_certificate(self):
+        """Queue a CertificateRequest (RFC 8446, 4.6.2); False: too many are unanswered."""
+        cdef PostHandshake handshake = <PostHandshake> self.handshake
+        self.require_idle()
+        if len(handshake.certificate_requests) >= self.config.max_certificate_requests:
+            return False
+        try:
+            handshake.request_certificate()
+            self.carry_out()
+        except Exception as error:
+            self.fail(error)
+        return True
 
     def update_write_key(self, bint request_update):
         """Queue a KeyUpdate (RFC 8446, 4.6.3)."""
@@ -506,7 +732,65 @@ cdef class Engine:
 
     @property
     def exporter_secret(self):
-        return self.outcome.exporter_secret
+        """The ExporterSecret, or None."""
+        if self.outcome.exporter_secret is None:
+            return None
+        return ExporterSecret(self.outcome.suite.hash, self.outcome.exporter_secret)
+
+    @property
+    def early_exporter_secret(self):
+        """The ExporterSecret for early data, or None."""
+        if self.outcome.early_exporter_secret is None:
+            return None
+        return ExporterSecret(
+            find_hash_of_size(len(self.outcome.early_exporter_secret)),
+            self.outcome.early_exporter_secret,
+        )
+
+    @property
+    def raw_public_key(self):
+        return self.outcome.raw_public_key
+
+    @property
+    def ocsp_response(self):
+        return self.outcome.ocsp_response
+
+    @property
+    def signed_certificate_timestamps(self):
+        return self.outcome.signed_certificate_timestamps
+
+    @property
+    def identity(self):
+        return self.outcome.identity
+
+    @property
+    def context(self):
+        return self.outcome.context
+
+    @property
+    def resumed(self):
+        return self.outcome.resumed
+
+    @property
+    def sessions(self):
+        return self.outcome.sessions
+
+    @property
+    def early_data_offered(self):
+        return self.outcome.early_data_offered
+
+    @property
+    def early_data_accepted(self):
+        return self.outcome.early_data_accepted
+
+    @property
+    def post_handshake_auth(self):
+        return self.outcome.post_handshake_auth
+
+    @property
+    def request(self):
+        """The Request that is open, or None."""
+        return None if self.handshake is None else self.handshake.request
 
     @property
     def engine_handshake(self):

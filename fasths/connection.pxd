@@ -1,14 +1,13 @@
-from fasths._core cimport Engine
+from fasths.negotiated cimport Negotiated
 
 
-cdef class Connection:
-    cdef object __weakref__
-    cdef object _context
+cdef class Connection(Negotiated):
     cdef object _read_bio
     cdef object _write_bio
-    cdef object _hostname
     cdef object _message_callback
-    cdef Engine _engine
+    cdef object _info_callback
+    cdef object _user_data
+    cdef object _session
     # The code of the last call, and an error that is the program's own and does not stick.
     cdef object _code
     cdef object _misuse
@@ -20,10 +19,16 @@ cdef class Connection:
     # Whether the BIO may hold what is written until it is flushed.
     cdef bint _holds_writes
     cdef Py_ssize_t _write_pending
-    cdef bint _key_update_unsent
+    # The method whose message or data is queued, but was not taken by the BIO.
+    cdef object _unsent
+    cdef bint _rejection_reported
     cdef bint _close_notify_flushed
 
+    cdef _make_engine(self, bint by_server, server_name, hostname)
     cdef _require_no_role(self)
+    cdef int _progress(self) except -2
+    cdef bint _may_send(self, method) except -1
+    cdef int _send(self, method) except -2
     cdef int _copy_into(self, object buffer, bint peek) except -2
     cdef int _nothing(self) except -2
     cdef int _fetch(self) except -2

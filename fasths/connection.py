@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 from fasths._core import Engine
 from fasths.bio import BIO, UNBUFFERED, as_bio
 from fasths.context import Context
-from fasths.crypto.certificates import encode_chain
 from fasths.crypto.verification import normalize_hostname
+from fasths.handshake.requests import Request
+from fasths.handshake.session import Session
+from fasths.negotiated import Negotiated
 from fasths.wire.codes import (
-    CipherSuite,
     ContentType,
-    NamedGroup,
-    SignatureScheme,
     SSLErrorCode,
-    TLSVersion,
     Verify,
 )
 from fasths.wire.errors import Origin, TLSError, TransportError
@@ -34,6 +32,7 @@ WANT_READ = SSLErrorCode.WANT_READ
 WANT_WRITE = SSLErrorCode.WANT_WRITE
 SYSCALL = SSLErrorCode.SYSCALL
 ZERO_RETURN = SSLErrorCode.ZERO_RETURN
+EARLY_DATA_REJECTED = SSLErrorCode.EARLY_DATA_REJECTED
 
 # What the engine answers with, as plain numbers: comparing those is quicker.
 _NONE = int(NONE)
@@ -48,16 +47,20 @@ _TAKES_NO_MORE = OSError()
 _READS_FOR_ALERT = 8
 
 MessageCallback = Callable[[str, ContentType, bytes], None]
+InfoCallback = Callable[[str, str], None]
 
 
-class Connection:
+class Connection(Negotiated):
     """One TLS connection over a BIO, without a role until it is given one.
 
     context: what may be used. bio: where bytes come from and go to. write_bio: where they go to, if
     elsewhere. server_hostname: the name or address that a client connects to; it is sent as
     server_name where it is a name, and the server's chain is verified for it. message_callback:
     called with ("sent" or "received", the content type, the bytes) of each handshake message,
-    alert and change_cipher_spec.
+    alert and change_cipher_spec. info_callback: called with an event and its details, as the
+    connection goes on: ("handshake started", "client" or "server"), ("suspended", the name of the
+    code that waits for the application), ("resumed", ""), ("handshake done", "full" or "resumed"),
+    ("alert sent" or "alert received", its name). user_data: what Requests of this connection carry.
 
     A Connection may be used by one thread at a time.
 
@@ -72,6 +75,8 @@ class Connection:
         *,
         server_hostname: str | bytes | None = None,
         message_callback: MessageCallback | None = None,
+        info_callback: InfoCallback | None = None,
+        user_data: object = None,
     ) -> None:
         if not isinstance(context, Context):
             raise TypeError("context must be a fasths.Context")
@@ -81,6 +86,9 @@ class Connection:
         self._holds_writes = type(self._write_bio) not in UNBUFFERED
         self._hostname = None if server_hostname is None else normalize_hostname(server_hostname)
         self._message_callback = message_callback
+        self._info_callback = info_callback
+        self._user_data = user_data
+        self._session: Session | None = None
         self._engine: Engine | None = None
         # The code of the last call, and an error that is the program's own and does not stick.
         self._code = NONE
@@ -91,7 +99,10 @@ class Connection:
         # Written to the BIO but not flushed; taken by write() but not reported yet.
         self._unflushed = False
         self._write_pending = 0
-        self._key_update_unsent = False
+        # The method whose message or data is queued, but was not taken by the BIO.
+        self._unsent: str | None = None
+        # do_handshake() has reported EARLY_DATA_REJECTED.
+        self._rejection_reported = False
         # shutdown() has returned 0 once.
         self._close_notify_flushed = False
 
@@ -112,23 +123,35 @@ class Connection:
             hostname, is_address = self._hostname
             # RFC 6066, 3: addresses are not sent as server_name.
             server_name = None if is_address else hostname.encode("ascii")
-        self._engine = Engine(
-            context._configuration, False, server_name, hostname, self._message_callback
-        )
-        self._message_callback = None
+        self._make_engine(False, server_name, hostname)
 
     def set_accept_state(self) -> None:
         """Make this the server.
 
-        RuntimeError: there is a role already. ValueError: the Context has no identity.
+        RuntimeError: there is a role already. ValueError: the Context has nothing that a server
+        could show: no identity, no callback that finds one, and no pre-shared keys.
         """
         self._require_no_role()
-        if not self._context.identities:
+        if not self._context._has_server_credentials:
             raise ValueError("a server needs a Context with an identity")
+        self._make_engine(True, None, None)
+
+    def _make_engine(
+        self, by_server: bool, server_name: bytes | None, hostname: str | None
+    ) -> None:
         self._engine = Engine(
-            self._context._configuration, True, None, None, self._message_callback
+            self._context._configuration,
+            by_server,
+            server_name,
+            hostname,
+            self._message_callback,
+            self._info_callback,
+            self._user_data,
         )
-        self._message_callback = None
+        self._message_callback = self._info_callback = self._user_data = None
+        if self._session is not None and not by_server:
+            self._engine.set_session(self._session)
+        self._session = None
 
     def _require_no_role(self) -> None:
         if self._engine is not None:
@@ -159,15 +182,10 @@ class Connection:
         Returns 1 when the connection is established, 0 when the peer closed it in a controlled way,
         else -1; get_error() tells more. Never raises for what a peer or a network does.
         """
-        engine = self._engine
-        if engine is None:
+        if self._engine is None:
             return self._without_role()
         while True:
-            code = engine.do_handshake()
-            if code == _SSL:
-                return self._failed()
-            if (engine.has_output() or self._unflushed) and not self._flush():
-                return -1
+            code = self._progress()
             if code == _NONE:
                 self._code = NONE
                 return 1
@@ -175,8 +193,35 @@ class Connection:
                 if not self._fill():
                     return -1
             else:
-                self._code = ZERO_RETURN
-                return 0
+                return 0 if code == _ZERO_RETURN else -1
+
+    def _progress(self) -> int:
+        """Step through what has arrived, and pass on what is to be sent.
+
+        The engine's code NONE, WANT_READ or ZERO_RETURN; -1 with the code set for all others.
+        """
+        engine = self._engine
+        assert engine is not None
+        code = engine.do_handshake()
+        if code == _SSL:
+            return self._failed()
+        if (engine.has_output() or self._unflushed) and not self._flush():
+            return -1
+        if code == _NONE:
+            if (
+                engine.early_data_sent
+                and not engine.early_data_accepted
+                and not self._rejection_reported
+            ):
+                self._rejection_reported = True
+                self._code = EARLY_DATA_REJECTED
+                return -1
+        elif code == _ZERO_RETURN:
+            self._code = ZERO_RETURN
+        elif code != _WANT_READ:
+            self._code = SSLErrorCode(code)
+            return -1
+        return code
 
     def key_update(self, request_peer: bool = False) -> int:
         """Change the key for what is sent (RFC 8446, 4.6.3); request_peer: the peer's as well.
@@ -187,19 +232,165 @@ class Connection:
         engine = self._engine
         if engine is None or not engine.established:
             raise RuntimeError("key_update() before the connection is established")
+        if self._may_send("key_update()"):
+            engine.update_write_key(request_peer)
+        return self._send("key_update()")
+
+    def _may_send(self, method: str) -> bool:
+        """Whether a method queues its message now: not when it is called again to go on."""
+        engine = self._engine
+        assert engine is not None
+        if engine.error is not None:
+            return False
+        if engine.close_notify_sent:
+            raise RuntimeError(f"{method} after shutdown()")
+        return self._unsent != method
+
+    def _send(self, method: str) -> int:
+        """Pass on what a method has queued: 1, or -1 after which it is called again to go on."""
+        engine = self._engine
+        assert engine is not None
         if engine.error is not None:
             return self._failed()
-        if engine.close_notify_sent:
-            raise RuntimeError("key_update() after shutdown()")
-        if not self._key_update_unsent:
-            engine.update_write_key(request_peer)
-            if engine.error is not None:
-                return self._failed()
-        self._key_update_unsent = not self._flush()
-        if self._key_update_unsent:
+        if not self._flush():
+            self._unsent = method
             return -1
+        self._unsent = None
         self._code = NONE
         return 1
+
+    # --- Resumption and early data
+
+    def set_session(self, session: Session) -> None:
+        """Offer a session of an earlier connection to the server, before the handshake.
+
+        It is offered where the Context still allows all of it: otherwise, or where the server does
+        not know it any more, there is a full handshake. TypeError: not a Session. ValueError: it is
+        of another server_hostname. RuntimeError: this is a server, or the handshake has begun.
+        """
+        if not isinstance(session, Session):
+            raise TypeError("a fasths.Session is needed")
+        if session.server_name != (None if self._hostname is None else self._hostname[0]):
+            raise ValueError("the session is of another server_hostname")
+        if self._engine is None:
+            self._session = session
+        elif self._engine.by_server or self._engine.started:
+            raise RuntimeError("a session is set by a client, before its handshake")
+        else:
+            self._engine.set_session(session)
+
+    def send_session_tickets(self, count: int = 1) -> int:
+        """Send a client more tickets (RFC 8446, 4.6.1), by a server that is established.
+
+        Returns 1, or -1 as do_handshake() does. Repeated after WANT_WRITE it only goes on sending.
+        RuntimeError: the connection is not an established server, or closed for writing.
+        """
+        engine = self._engine
+        if engine is None or not engine.by_server or not engine.established:
+            raise RuntimeError("send_session_tickets() needs an established server")
+        if not 1 <= count <= 255:
+            raise ValueError("1 to 255 tickets can be sent at once")
+        if self._may_send("send_session_tickets()"):
+            engine.send_session_tickets(count)
+        return self._send("send_session_tickets()")
+
+    def write_early_data(self, data: Buffer) -> int:
+        """Send data before the handshake is done.
+
+        A client's is 0-RTT data (RFC 8446, 2.3): with the first flight, under a session that
+        permits it. It can be replayed, and is not forward secret. A server's is for a client that
+        has not proved anything yet.
+
+        Returns len(data), or -1: after WANT_WRITE, or a code that waits for the application, the
+        call is repeated; after EARLY_DATA_REJECTED the data was not sent, as it is more than is
+        permitted, or as there is no session, or as it is too late for it: write() takes it. Where
+        the server does not accept what was sent, do_handshake() says so.
+        """
+        method = "write_early_data()"
+        engine = self._engine
+        if engine is None:
+            return self._without_role()
+        if engine.established and engine.by_server:
+            return self.write(data)
+        view = memoryview(data)
+        if not view.c_contiguous:
+            raise TypeError("write_early_data() needs a contiguous buffer")
+        if self._may_send(method):
+            if not engine.started and not engine.by_server:
+                engine.want_early_data()
+            while not engine.can_send_early_data and not engine.established:
+                code = self._progress()
+                if code == _ZERO_RETURN or code < 0:
+                    return -1
+                if not engine.by_server or engine.can_send_early_data:
+                    break
+                if code == _WANT_READ and not self._fill():
+                    return -1
+            if not engine.write_early_data(view) and engine.error is None:
+                self._code = EARLY_DATA_REJECTED
+                return -1
+        return view.nbytes if self._send(method) == 1 else -1
+
+    def read_early_data(self, size: int = 16384) -> bytes | None:
+        """Receive at most `size` bytes of a client's 0-RTT data, by a server.
+
+        Returns b"" where there is none, or no more, and None for -1. The data stands apart from
+        what read() returns: it may be a replay (RFC 8446, 8). It can still be read once the
+        handshake is done. RuntimeError: this is a client. ValueError: size is below 1.
+        """
+        engine = self._engine
+        if size < 1:
+            raise ValueError("size must be 1 or more")
+        if engine is None:
+            self._without_role()
+            return None
+        if not engine.by_server:
+            raise RuntimeError("read_early_data() is for servers")
+        blocked = False
+        while True:
+            data: bytes = engine.take_early_data_received(size)
+            if data or engine.established or engine.early_data_is_over:
+                if not data and engine.error is not None:
+                    self._failed()
+                    return None
+                self._code = NONE
+                return data
+            if blocked:
+                return None
+            code = self._progress()
+            if code == _ZERO_RETURN:
+                return b""
+            # What has arrived by now is returned before anything else is waited for.
+            blocked = code < 0
+            if code == _WANT_READ and not engine.has_early_data and not engine.early_data_is_over:
+                blocked = not self._fill()
+
+    # --- Authentication of clients
+
+    def verify_client_post_handshake(self) -> int:
+        """Ask the client for a certificate (RFC 8446, 4.6.2), by a server that is established.
+
+        The answer is taken by a later read. Returns 1, or -1 as do_handshake() does. Repeated after
+        WANT_WRITE it only goes on sending. RuntimeError: the connection is not an established
+        server, the Context has no post_handshake_auth or verifies nothing, the client cannot do it,
+        or Limits.max_certificate_requests are unanswered.
+        """
+        method = "verify_client_post_handshake()"
+        engine = self._engine
+        if engine is None or not engine.by_server or not engine.established:
+            raise RuntimeError(f"{method} needs an established server")
+        if self._may_send(method):
+            if not engine.post_handshake_auth:
+                raise RuntimeError("authentication after the handshake was not negotiated")
+            if not engine.request_certificate():
+                raise RuntimeError("too many requests for a certificate are unanswered")
+        return self._send(method)
+
+    @property
+    def request(self) -> Request | None:
+        """What the application is asked while a call reports one of the codes that wait for it."""
+        request: Request | None = None if self._engine is None else self._engine.request
+        return request
 
     # --- Data
 
@@ -321,9 +512,12 @@ class Connection:
                     if blocked and engine.error is None:
                         self._code = code_of_write
                     return -1
-            else:
+            elif code == _ZERO_RETURN:
                 self._code = ZERO_RETURN
                 return 0
+            else:
+                self._code = SSLErrorCode(code)
+                return -1
 
     # --- The end
 
@@ -360,8 +554,11 @@ class Connection:
             if code == _WANT_READ:
                 if not self._fill():
                     return -1
-            elif code != _ZERO_RETURN:
+            elif code == _SSL:
                 return self._failed()
+            elif code != _ZERO_RETURN:
+                self._code = SSLErrorCode(code)
+                return -1
         self._code = NONE
         return 1
 
@@ -528,87 +725,6 @@ class Connection:
             error: TLSError = self._engine.error
             return error
         return self._misuse
-
-    # --- What was negotiated
-
-    @property
-    def established(self) -> bool:
-        """Whether the handshake is complete."""
-        return self._engine is not None and self._engine.established
-
-    def pending(self) -> int:
-        """Bytes that a read returns without asking the BIO."""
-        return 0 if self._engine is None else self._engine.available()
-
-    @property
-    def version(self) -> TLSVersion | None:
-        """The protocol version, once it is negotiated."""
-        return None if self.cipher_suite is None else TLSVersion.TLSv1_3
-
-    @property
-    def cipher_suite(self) -> CipherSuite | None:
-        """The cipher suite, once it is negotiated."""
-        code = 0 if self._engine is None else self._engine.cipher_suite
-        return CipherSuite(code) if code else None
-
-    @property
-    def group(self) -> NamedGroup | None:
-        """The group of the key exchange, once it is negotiated."""
-        code = 0 if self._engine is None else self._engine.group
-        return NamedGroup(code) if code else None
-
-    @property
-    def signature_scheme(self) -> SignatureScheme | None:
-        """The scheme of the server's signature."""
-        code = 0 if self._engine is None else self._engine.signature_scheme
-        return SignatureScheme(code) if code else None
-
-    @property
-    def alpn_protocol(self) -> str | None:
-        """The application protocol (RFC 7301), or None."""
-        name = None if self._engine is None else self._engine.protocol_name
-        return None if name is None else name.decode("ascii", "backslashreplace")
-
-    @property
-    def peer_certificates(self) -> tuple[bytes, ...]:
-        """The peer's chain as it was sent, in DER, leaf first; empty where there is none."""
-        return () if self._engine is None else self._engine.peer_certificates or ()
-
-    @property
-    def verified_chain(self) -> tuple[bytes, ...] | None:
-        """The peer's chain as it was verified, in DER, leaf to anchor; None where it was not."""
-        chain = None if self._engine is None else self._engine.verified_chain
-        return None if chain is None else encode_chain(chain)
-
-    @property
-    def server_name(self) -> str | None:
-        """The server_name (RFC 6066, 3): what a client sends, or what a server received."""
-        if self._engine is not None and self._engine.by_server:
-            name: str | None = self._engine.server_name
-            return name
-        if self._hostname is None or self._hostname[1]:
-            return None
-        return self._hostname[0]
-
-    def export_keying_material(
-        self, label: str | bytes, context: bytes | None, length: int
-    ) -> bytes:
-        """TLS-Exporter (RFC 8446, 7.5): `length` bytes bound to this connection.
-
-        RuntimeError: the handshake is not that far. ValueError: a label or length that HKDF
-        cannot take.
-        """
-        secret = None if self._engine is None else self._engine.exporter_secret
-        if secret is None or not self.established:
-            raise RuntimeError("export_keying_material() before the connection is established")
-        encoded = label.encode() if isinstance(label, str) else label
-        # RFC 8446, 7.1: HkdfLabel holds "tls13 " and the label in 255 bytes.
-        if not 1 <= len(encoded) <= 249:
-            raise ValueError("a label must have 1 to 249 bytes")
-        if not 1 <= length <= 8160:
-            raise ValueError("length must be 1 to 8160 bytes")
-        material: bytes = secret.export(encoded, context or b"", length)
-        return material
 
     def __repr__(self) -> str:
         role = "no role"

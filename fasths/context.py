@@ -8,15 +8,40 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import TypeVar
 
+from fasths.crypto.external_psk import ExternalPSK
 from fasths.crypto.groups import is_supported
 from fasths.crypto.identity import Identity
+from fasths.crypto.ocsp import StapleChecker
+from fasths.crypto.peer_verification import PeerVerifier
+from fasths.crypto.raw_public_keys import RawPublicKey
+from fasths.crypto.tickets import TicketKeys
 from fasths.crypto.trust import TrustStore
 from fasths.crypto.verification import ChainVerifier
 from fasths.handshake.configuration import Configuration
-from fasths.wire.codes import CipherSuite, NamedGroup, SignatureScheme, TLSVersion, Verify
-from fasths.wire.limits import Limits
+from fasths.handshake.requests import (
+    ClientHelloRequest,
+    IdentityRequest,
+    PSKRequest,
+    VerificationRequest,
+)
+from fasths.session_store import MemorySessionStore, SessionCache, SessionStore
+from fasths.wire.codes import (
+    CertificateCompressionAlgorithm,
+    CipherSuite,
+    NamedGroup,
+    PskKeyExchangeMode,
+    SignatureScheme,
+    StaplePolicy,
+    TLSVersion,
+    Verify,
+)
+from fasths.wire.compression import available
+from fasths.wire.errors import CertificateError
+from fasths.wire.limits import MAX_PLAINTEXT, Limits
 
 Code = TypeVar("Code", bound=IntEnum)
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., object] | None)
 
 DEFAULT_CIPHER_SUITES = (
     CipherSuite.TLS_AES_128_GCM_SHA256,
@@ -51,6 +76,12 @@ _CERTIFICATE_ONLY_SCHEMES = (
     SignatureScheme.rsa_pkcs1_sha512,
 )
 
+# Seconds: RFC 8446, 4.6.1 permits tickets to live for seven days.
+_MAX_SESSION_LIFETIME = 604800
+# RFC 8449, 4: content and type of a record.
+_MIN_RECORD_SIZE_LIMIT = 64
+_MAX_RECORD_SIZE_LIMIT = MAX_PLAINTEXT + 1
+
 KeyLog = Callable[[str], None]
 
 
@@ -77,6 +108,50 @@ class Context:
         append to, or a function that gets each line. None: nowhere.
     limits: see Limits.
 
+    Authentication:
+
+    certificate_authorities: DER names of authorities that a server asks clients for certificates
+        of (RFC 8446, 4.2.4), such as TrustStore.subjects().
+    post_handshake_auth: whether a client can be asked for a certificate after the handshake
+        (RFC 8446, 4.6.2); a server with it asks then (verify_client_post_handshake) only.
+    staple_policy: see StaplePolicy.
+    certificate_compression: CertificateCompressionAlgorithm members or names, in order of
+        preference, that chains may be compressed with (RFC 8879).
+    trusted_public_keys: SubjectPublicKeyInfo (DER) of peers that show a raw public key in place
+        of a certificate (RFC 7250). A client with some takes certificates only where `trust` is
+        given, too.
+    verified_chain_cache: how many verified chains are remembered, for 5 minutes each; 0: none.
+
+    Resumption:
+
+    session_tickets: how many tickets a server sends after a full handshake.
+    session_lifetime: how many seconds they can be used for; ticket_keys must accept them as long.
+    ticket_keys: the keys that seal them; None: keys of this Context alone.
+    session_store: where a server's sessions are kept, if there are no ticket_keys; with them, what
+        remembers early data against replays. None: in memory.
+    session_cache: where a client's sessions are kept, and looked for. None: the application does.
+    psk_key_exchange_modes: "psk_dhe_ke", and "psk_ke" where a session or key may be used without
+        a key exchange, and so without forward secrecy.
+    external_psks: ExternalPSK objects that a client offers, and a server knows.
+    max_early_data_size: how many bytes of 0-RTT data a server takes with a ticket; 0: none. They
+        can be trusted less than other data (RFC 8446, 8 and E.5).
+    early_data_window: by how many seconds a ClientHello with early data may be late.
+
+    Records:
+
+    record_size_limit: the most that the peer may put into a record (RFC 8449), 64 to 16385 bytes
+        of content and type; None: no wish.
+    record_padding: a multiple of bytes that records are padded to; 0: no padding.
+    dynamic_record_sizing: whether records begin small, so that the peer can read the first bytes
+        of an answer early.
+
+    Questions to the application: functions that get a Request and return the answer, or LATER.
+
+    client_hello_callback: a server's, with a ClientHelloRequest, before anything is decided.
+    identity_callback: with an IdentityRequest, instead of choosing among identities.
+    verify_callback: with a VerificationRequest, once the peer's certificates were examined.
+    psk_callback: a server's, with a PSKRequest, for identities that external_psks lacks.
+
     Raises TypeError for values of a wrong type, ValueError for values that cannot be used.
     """
 
@@ -91,7 +166,10 @@ class Context:
         "limits",
         "maximum_version",
         "minimum_version",
+        "session_cache",
+        "session_store",
         "signature_schemes",
+        "ticket_keys",
         "trust",
         "verify",
     )
@@ -113,6 +191,28 @@ class Context:
         retry_with_cookie: bool = False,
         keylog: str | os.PathLike[str] | KeyLog | None = None,
         limits: Limits | None = None,
+        certificate_authorities: Iterable[bytes] = (),
+        post_handshake_auth: bool = False,
+        staple_policy: StaplePolicy = StaplePolicy.CHECK,
+        certificate_compression: Iterable[CertificateCompressionAlgorithm | str] = (),
+        trusted_public_keys: Iterable[bytes] = (),
+        verified_chain_cache: int = 1024,
+        session_tickets: int = 2,
+        session_lifetime: int = 7200,
+        ticket_keys: TicketKeys | None = None,
+        session_store: SessionStore | None = None,
+        session_cache: SessionCache | None = None,
+        psk_key_exchange_modes: Iterable[PskKeyExchangeMode | str] = ("psk_dhe_ke",),
+        external_psks: Iterable[ExternalPSK] = (),
+        max_early_data_size: int = 0,
+        early_data_window: float = 10.0,
+        record_size_limit: int | None = None,
+        record_padding: int = 0,
+        dynamic_record_sizing: bool = False,
+        client_hello_callback: Callable[[ClientHelloRequest], object] | None = None,
+        identity_callback: Callable[[IdentityRequest], object] | None = None,
+        verify_callback: Callable[[VerificationRequest], object] | None = None,
+        psk_callback: Callable[[PSKRequest], object] | None = None,
     ) -> None:
         set_once = super().__setattr__
         set_once("identities", _instances(identities, Identity, "identities"))
@@ -138,6 +238,19 @@ class Context:
         if not isinstance(limits, Limits):
             raise TypeError("limits must be a fasths.Limits")
         set_once("limits", limits)
+        for identity in self.identities:
+            identity.check_usable()
+            if not set(identity.signature_schemes) & set(self.signature_schemes):
+                raise ValueError("an identity can sign with none of the signature_schemes")
+        keys = _public_keys(trusted_public_keys)
+        if ticket_keys is None and session_store is None:
+            ticket_keys = TicketKeys(accept_for=_MAX_SESSION_LIFETIME)
+        set_once("ticket_keys", _optional(ticket_keys, TicketKeys, "ticket_keys"))
+        lifetime = _whole(session_lifetime, "session_lifetime", 1, _MAX_SESSION_LIFETIME)
+        if self.ticket_keys is not None and self.ticket_keys.accept_for < lifetime:
+            raise ValueError("ticket_keys.accept_for is shorter than session_lifetime")
+        set_once("session_store", MemorySessionStore() if session_store is None else session_store)
+        set_once("session_cache", session_cache)
         set_once(
             "_configuration",
             Configuration(
@@ -152,11 +265,50 @@ class Context:
                 certificate_only_schemes=_CERTIFICATE_ONLY_SCHEMES,
                 protocol_names=self.alpn,
                 identities=self.identities,
-                chain_verifier=_LazyChainVerifier(trust, self.check_hostname, limits),
+                peer_verifier=_LazyPeerVerifier(
+                    trust,
+                    self.check_hostname,
+                    limits,
+                    _whole(verified_chain_cache, "verified_chain_cache", 0, 1 << 24),
+                ),
+                staple_checker=StapleChecker(),
+                staple_policy=_member(staple_policy, StaplePolicy, "staple_policy"),
                 client_verify=Verify.REQUIRED if self.verify is None else self.verify,
                 server_verify=Verify.NONE if self.verify is None else self.verify,
+                trusted_public_keys=keys,
+                takes_certificates=trust is not None,
+                certificate_authorities=_byte_strings(
+                    certificate_authorities, "certificate_authorities"
+                ),
+                certificate_compression=_compression(certificate_compression),
+                post_handshake_auth=_flag(post_handshake_auth, "post_handshake_auth"),
                 retry_with_cookie=_flag(retry_with_cookie, "retry_with_cookie"),
                 keylog=_key_log(keylog),
+                client_hello_callback=_callback(client_hello_callback, "client_hello_callback"),
+                identity_callback=_callback(identity_callback, "identity_callback"),
+                verify_callback=_callback(verify_callback, "verify_callback"),
+                psk_callback=_callback(psk_callback, "psk_callback"),
+                session_tickets=_whole(session_tickets, "session_tickets", 0, 255),
+                ticket_keys=ticket_keys,
+                session_store=self.session_store,
+                session_cache=session_cache,
+                session_lifetime=lifetime,
+                external_psks=_external_psks(external_psks),
+                psk_key_exchange_modes=_codes(psk_key_exchange_modes, PskKeyExchangeMode, ()),
+                max_early_data_size=_whole(
+                    max_early_data_size, "max_early_data_size", 0, 0xFFFFFFFF
+                ),
+                early_data_window=_seconds(early_data_window, "early_data_window"),
+                record_size_limit=0
+                if record_size_limit is None
+                else _whole(
+                    record_size_limit,
+                    "record_size_limit",
+                    _MIN_RECORD_SIZE_LIMIT,
+                    _MAX_RECORD_SIZE_LIMIT,
+                ),
+                record_padding=_whole(record_padding, "record_padding", 0, _MAX_RECORD_SIZE_LIMIT),
+                dynamic_record_sizing=_flag(dynamic_record_sizing, "dynamic_record_sizing"),
                 limits=limits,
             ),
         )
@@ -174,7 +326,22 @@ class Context:
     signature_schemes: tuple[SignatureScheme, ...]
     check_hostname: bool
     limits: Limits
+    ticket_keys: TicketKeys | None
+    session_store: SessionStore
+    session_cache: SessionCache | None
     _configuration: Configuration
+
+    @property
+    def _has_server_credentials(self) -> bool:
+        """Whether a server could show anything to its clients."""
+        config = self._configuration
+        return bool(
+            self.identities
+            or config.external_psks
+            or config.identity_callback
+            or config.client_hello_callback
+            or config.psk_callback
+        )
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Context does not change once it is made")
@@ -186,37 +353,106 @@ class Context:
         return f"<fasths.Context with {len(self.identities)} identities>"
 
 
-class _LazyChainVerifier:
-    """Makes the ChainVerifier when a first chain is to be verified."""
+class _LazyPeerVerifier:
+    """Makes the PeerVerifier when a first chain is to be verified."""
 
-    def __init__(self, trust: TrustStore | None, check_hostname: bool, limits: Limits) -> None:
+    def __init__(
+        self, trust: TrustStore | None, check_hostname: bool, limits: Limits, maximum: int
+    ) -> None:
         self._trust = trust
         self._check_hostname = check_hostname
         self._limits = limits
-        self._verifier: ChainVerifier | None = None
+        self._maximum = maximum
+        self._verifier: PeerVerifier | None = None
         self._lock = threading.Lock()
 
-    def __call__(self) -> ChainVerifier:
+    def __call__(self) -> PeerVerifier:
         verifier = self._verifier
         if verifier is None:
             with self._lock:
                 verifier = self._verifier
                 if verifier is None:
                     trust = TrustStore.system() if self._trust is None else self._trust
-                    verifier = self._verifier = ChainVerifier(
-                        trust,
-                        check_hostname=self._check_hostname,
-                        max_chain_depth=self._limits.max_chain_depth,
+                    verifier = self._verifier = PeerVerifier(
+                        ChainVerifier(
+                            trust,
+                            check_hostname=self._check_hostname,
+                            max_chain_depth=self._limits.max_chain_depth,
+                        ),
+                        maximum=self._maximum,
                     )
         return verifier
 
 
-def _instances(values: Iterable[Identity], kind: type[Identity], name: str) -> tuple[Identity, ...]:
+def _instances(values: Iterable[T], kind: type[T], name: str) -> tuple[T, ...]:
     result = tuple(values)
     for value in result:
         if not isinstance(value, kind):
             raise TypeError(f"{name} must be {kind.__name__} objects")
     return result
+
+
+def _optional(value: T | None, kind: type[T], name: str) -> T | None:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__} or None")
+    return value
+
+
+def _whole(value: int, name: str, minimum: int, maximum: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int")
+    if not minimum <= value <= maximum:
+        raise ValueError(f"{name} must be between {minimum} and {maximum}")
+    return value
+
+
+def _seconds(value: float, name: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds")
+    if not 0 < value <= _MAX_SESSION_LIFETIME:
+        raise ValueError(f"{name} must be above 0, and at most seven days")
+    return float(value)
+
+
+def _callback(function: Function, name: str) -> Function:
+    if function is not None and not callable(function):
+        raise TypeError(f"{name} must be callable")
+    return function
+
+
+def _byte_strings(values: Iterable[bytes], name: str) -> tuple[bytes, ...]:
+    result = _instances(values, bytes, name)
+    for value in result:
+        if not 1 <= len(value) <= 0xFFFF:
+            raise ValueError(f"{name} must have 1 to 65535 bytes each")
+    return result
+
+
+def _public_keys(values: Iterable[bytes]) -> tuple[bytes, ...]:
+    try:
+        return tuple(RawPublicKey(der).der for der in _instances(values, bytes, "keys"))
+    except CertificateError as error:
+        raise ValueError(f"trusted_public_keys: {error.reason}") from None
+
+
+def _compression(
+    values: Iterable[CertificateCompressionAlgorithm | str],
+) -> tuple[CertificateCompressionAlgorithm, ...]:
+    algorithms = tuple(values)
+    if not algorithms:
+        return ()
+    members = _codes(algorithms, CertificateCompressionAlgorithm, ())
+    for member in members:
+        if member not in available():
+            raise ValueError(f"no library for {member.name} is installed")
+    return members
+
+
+def _external_psks(values: Iterable[ExternalPSK]) -> tuple[ExternalPSK, ...]:
+    psks = _instances(values, ExternalPSK, "external_psks")
+    if len({psk.identity for psk in psks}) != len(psks):
+        raise ValueError("two external_psks have one identity")
+    return psks
 
 
 def _member(value: Code, kind: type[Code], name: str) -> Code:

@@ -15,11 +15,13 @@ ALLOWED = {
     "_core": {"handshake", "record", "crypto", "wire"},
     "_pipe": set(),
     "bio": {"_pipe"},
-    "context": {"handshake", "crypto", "wire"},
-    "connection": {"_core", "bio", "context", "crypto", "wire"},
+    "session_store": {"handshake"},
+    "context": {"session_store", "handshake", "crypto", "wire"},
+    "negotiated": {"_core", "context", "handshake", "crypto", "wire"},
+    "connection": {"negotiated", "_core", "bio", "context", "handshake", "crypto", "wire"},
     "cli": {"", "crypto"},
     "__main__": {"cli"},
-    "__init__": {"bio", "connection", "context", "crypto", "wire"},
+    "__init__": {"bio", "connection", "context", "session_store", "handshake", "crypto", "wire"},
 }
 IMPORT = re.compile(
     r"^\s*(?:from\s+(?P<from>[\w.]+)\s+c?import\b|c?import\s+(?P<import>[\w.]+))", re.MULTILINE

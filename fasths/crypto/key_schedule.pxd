@@ -21,7 +21,13 @@ cdef class Hash:
     cdef bytes prefix_client_application_traffic
     cdef bytes prefix_server_application_traffic
     cdef bytes prefix_exporter_master
+    cdef bytes prefix_resumption_master
+    cdef bytes prefix_client_early_traffic
+    cdef bytes prefix_early_exporter_master
     cdef bytes prefix_derived
+    cdef dict binder_prefixes
+    # Keyed with the zeros that stand for an absent salt.
+    cdef object early_extract
     # Keyed with what an Early Secret without a PSK derives.
     cdef object handshake_extract
 
@@ -39,6 +45,7 @@ cdef class Transcript:
 
     cpdef int update(self, bytes message) except -1
     cpdef bytes digest(self)
+    cpdef Transcript copy(self)
 
 
 @cython.final
@@ -56,8 +63,13 @@ cdef class TrafficSecret:
 
 @cython.final
 cdef class EarlySecret:
-    cdef Hash hash
+    cdef readonly Hash hash
+    # None without a PSK.
+    cdef object keyed
 
+    cpdef bytes binder(self, bytes label, bytes transcript_hash)
+    cpdef TrafficSecret client_early_traffic_secret(self, bytes transcript_hash)
+    cpdef ExporterSecret early_exporter_master_secret(self, bytes transcript_hash)
     cpdef HandshakeSecret handshake_secret(self, bytes shared_secret)
 
 
@@ -79,6 +91,15 @@ cdef class MasterSecret:
     cpdef TrafficSecret client_application_traffic_secret_0(self, bytes transcript_hash)
     cpdef TrafficSecret server_application_traffic_secret_0(self, bytes transcript_hash)
     cpdef ExporterSecret exporter_master_secret(self, bytes transcript_hash)
+    cpdef ResumptionSecret resumption_master_secret(self, bytes transcript_hash)
+
+
+@cython.final
+cdef class ResumptionSecret:
+    cdef Hash hash
+    cdef bytes secret
+
+    cpdef bytes psk(self, bytes ticket_nonce)
 
 
 @cython.final
@@ -91,3 +112,7 @@ cdef class ExporterSecret:
 
 cdef Hash SHA256
 cdef Hash SHA384
+
+
+cdef Hash find_hash(str name)
+cdef Hash find_hash_of_size(Py_ssize_t length)

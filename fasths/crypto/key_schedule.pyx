@@ -1,6 +1,6 @@
 # The key schedule of TLS 1.3 (RFC 8446, 7.1) as typed stages:
 #
-#     early = EarlySecret(hash)
+#     early = EarlySecret(hash, psk)
 #     handshake = early.handshake_secret(shared_secret)
 #     client = handshake.client_handshake_traffic_secret(transcript_hash)
 #     master = handshake.master_secret()
@@ -77,7 +77,14 @@ cdef class Hash:
         self.prefix_client_application_traffic = self.prefix(b"c ap traffic")
         self.prefix_server_application_traffic = self.prefix(b"s ap traffic")
         self.prefix_exporter_master = self.prefix(b"exp master")
+        self.prefix_resumption_master = self.prefix(b"res master")
+        self.prefix_client_early_traffic = self.prefix(b"c e traffic")
+        self.prefix_early_exporter_master = self.prefix(b"e exp master")
         self.prefix_derived = self.prefix(b"derived")
+        self.binder_prefixes = {
+            label: self.prefix(label) for label in (b"res binder", b"ext binder", b"imp binder")
+        }
+        self.early_extract = self.keyed(self.zeros)
         early_secret = self.keyed(self.mac(self.zeros, self.zeros))
         self.handshake_extract = self.keyed(
             derive_secret(early_secret, self.prefix_derived, self.empty_hash)
@@ -106,6 +113,14 @@ SHA384 = Hash("sha384", sha384())
 HASHES = {"sha256": SHA256, "sha384": SHA384}
 
 
+cdef Hash find_hash(str name):
+    return HASHES[name]
+
+
+cdef Hash find_hash_of_size(Py_ssize_t length):
+    return SHA256 if length == SHA256.length else SHA384
+
+
 cdef class Transcript:
     """The hash over all handshake messages so far (RFC 8446, 4.4.1)."""
 
@@ -119,6 +134,11 @@ cdef class Transcript:
 
     cpdef bytes digest(self):
         return self.context.digest()
+
+    cpdef Transcript copy(self):
+        cdef Transcript copy = Transcript.__new__(Transcript, self.hash)
+        copy.context = self.context.copy()
+        return copy
 
 
 cdef class TrafficSecret:
@@ -157,14 +177,48 @@ cdef class TrafficSecret:
 
 
 cdef class EarlySecret:
-    """The Early Secret without a PSK."""
+    """The Early Secret, of a PSK or without one (psk None)."""
 
-    def __cinit__(self, Hash hash):
+    def __cinit__(self, Hash hash, bytes psk=None):
+        cdef object extract
         self.hash = hash
+        if psk is not None:
+            extract = hash.early_extract.copy()
+            extract.update(psk)
+            self.keyed = hash.keyed(extract.finalize())
+
+    cpdef bytes binder(self, bytes label, bytes transcript_hash):
+        """A PskBinderEntry (RFC 8446, 4.2.11.2): of the ClientHello up to its binders.
+
+        label: b"res binder", b"ext binder", or b"imp binder" (RFC 9258, 5.2).
+        """
+        return TrafficSecret(
+            self.hash,
+            derive_secret(self.keyed, self.hash.binder_prefixes[label], self.hash.empty_hash),
+        ).finished(transcript_hash)
+
+    cpdef TrafficSecret client_early_traffic_secret(self, bytes transcript_hash):
+        """transcript_hash: of ClientHello."""
+        return TrafficSecret(self.hash, derive_secret(
+            self.keyed, self.hash.prefix_client_early_traffic, transcript_hash
+        ))
+
+    cpdef ExporterSecret early_exporter_master_secret(self, bytes transcript_hash):
+        """transcript_hash: of ClientHello."""
+        return ExporterSecret(self.hash, derive_secret(
+            self.keyed, self.hash.prefix_early_exporter_master, transcript_hash
+        ))
 
     cpdef HandshakeSecret handshake_secret(self, bytes shared_secret):
-        cdef object extract = self.hash.handshake_extract.copy()
-        extract.update(shared_secret)
+        """shared_secret: of the key exchange, or None where a PSK is used alone."""
+        cdef object extract
+        if self.keyed is None:
+            extract = self.hash.handshake_extract.copy()
+        else:
+            extract = self.hash.keyed(
+                derive_secret(self.keyed, self.hash.prefix_derived, self.hash.empty_hash)
+            )
+        extract.update(self.hash.zeros if shared_secret is None else shared_secret)
         return HandshakeSecret(self.hash, extract.finalize())
 
 
@@ -217,9 +271,31 @@ cdef class MasterSecret:
             self.keyed, self.hash.prefix_exporter_master, transcript_hash
         ))
 
+    cpdef ResumptionSecret resumption_master_secret(self, bytes transcript_hash):
+        """transcript_hash: of ClientHello to the client's Finished."""
+        return ResumptionSecret(self.hash, derive_secret(
+            self.keyed, self.hash.prefix_resumption_master, transcript_hash
+        ))
+
+
+cdef class ResumptionSecret:
+    """The resumption_master_secret (RFC 8446, 7.1)."""
+
+    def __cinit__(self, Hash hash, bytes secret):
+        self.hash = hash
+        self.secret = secret
+
+    cpdef bytes psk(self, bytes ticket_nonce):
+        """The PSK that goes with a ticket (RFC 8446, 4.6.1)."""
+        return expand(
+            self.hash.keyed(self.secret),
+            hkdf_label(self.hash.length, b"resumption", ticket_nonce) + b"\x01",
+            self.hash.length,
+        )
+
 
 cdef class ExporterSecret:
-    """The exporter_master_secret (RFC 8446, 7.5)."""
+    """The exporter_master_secret or early_exporter_master_secret (RFC 8446, 7.5)."""
 
     def __cinit__(self, Hash hash, bytes secret):
         self.hash = hash

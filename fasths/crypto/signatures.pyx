@@ -5,7 +5,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
-from fasths.crypto.certificates import signature_schemes
 from fasths.wire.codes import AlertDescription, SignatureScheme
 from fasths.wire.errors import CertificateError, DecryptError, IllegalParameter
 
@@ -43,13 +42,14 @@ cpdef bytes sign(object private_key, int scheme, bytes content):
     return private_key.sign(content, *ARGUMENTS[scheme])
 
 
-cpdef int verify(object certificate, int scheme, bytes signature, bytes content) except -1:
-    """Check a signature by a certificate's key.
+cpdef int verify(
+    object public_key, tuple schemes, int scheme, bytes signature, bytes content
+) except -1:
+    """Check a signature by a peer's key, which can make signatures of these schemes.
 
     IllegalParameter: the scheme is not one of the key's. DecryptError: the signature is wrong.
     CertificateError: the key is of a type that TLS 1.3 cannot use.
     """
-    cdef tuple schemes = signature_schemes(certificate)
     if not schemes:
         raise CertificateError(
             "the peer's certificate has a key that TLS 1.3 cannot use",
@@ -59,7 +59,7 @@ cpdef int verify(object certificate, int scheme, bytes signature, bytes content)
     if scheme not in schemes:
         raise IllegalParameter("the signature scheme does not fit the certificate's key")
     try:
-        certificate.public_key().verify(signature, content, *ARGUMENTS[scheme])
+        public_key.verify(signature, content, *ARGUMENTS[scheme])
     except InvalidSignature:
         raise DecryptError("the signature of CertificateVerify is wrong") from None
     return 0

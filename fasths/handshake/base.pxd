@@ -1,10 +1,21 @@
 cimport cython
 
 from fasths.crypto.aead cimport Suite
-from fasths.crypto.key_schedule cimport ExporterSecret, HandshakeSecret, Transcript, TrafficSecret
+from fasths.crypto.key_schedule cimport (
+    EarlySecret,
+    ExporterSecret,
+    HandshakeSecret,
+    MasterSecret,
+    ResumptionSecret,
+    TrafficSecret,
+    Transcript,
+)
 from fasths.handshake.configuration cimport Configuration
+from fasths.handshake.session cimport Session
+from fasths.wire.messages cimport Certificate, CertificateRequest
 
-# What a step waits for next: numbers of SSLErrorCode.
+# What a step waits for next: numbers of SSLErrorCode. Any other one is the code of a Request that
+# the application has still to answer.
 cdef enum Wait:
     WAIT_NOTHING = 0
     WAIT_MESSAGE = 2
@@ -14,19 +25,29 @@ cdef enum:
     READ_KEY = 0
     WRITE_KEY = 1
 
-cdef enum Level:
+cdef enum:
+    LEVEL_PLAINTEXT = 0
+    LEVEL_EARLY_DATA = 1
     LEVEL_HANDSHAKE = 2
     LEVEL_APPLICATION = 3
 
 
 @cython.final
 cdef class KeyChange:
-    """An event: from here on one direction uses a new traffic secret."""
+    """An event: from here on one direction uses a new traffic secret, or none."""
 
     cdef int direction
     cdef int level
     cdef Suite suite
     cdef TrafficSecret secret
+
+
+@cython.final
+cdef class RecordSizeLimits:
+    """An event: from here on records have these limits (RFC 8449)."""
+
+    cdef int send
+    cdef int receive
 
 
 @cython.final
@@ -38,13 +59,36 @@ cdef class Outcome:
     cdef int signature_scheme
     cdef bytes protocol_name
     cdef str server_name
+    cdef str hostname
+    # What the peer showed: a chain in DER, or one SubjectPublicKeyInfo.
     cdef tuple peer_certificates
+    cdef bint raw_public_key
     # DER of what the peer sent, parsed certificates of the trust store.
-    cdef list verified_chain
-    cdef ExporterSecret exporter_secret
+    cdef tuple verified_chain
+    cdef bytes ocsp_response
+    cdef tuple signed_certificate_timestamps
+    # The identity that was shown to the peer, and the type of certificate that a client shows.
+    cdef object identity
+    cdef int client_certificate_type
+    # The Context that a callback chose in place of the connection's own.
+    cdef object context
+    cdef bint resumed
+    # When the handshake was that a resumed connection comes from, else 0.
+    cdef double authenticated
+    # Whether the client can be asked to authenticate itself once the handshake is done.
+    cdef bint post_handshake_auth
+    cdef bytes exporter_secret
+    cdef bytes early_exporter_secret
+    # Whether early data was offered, and whether it was accepted.
+    cdef bint early_data_offered
+    cdef bint early_data_accepted
+    # What can be resumed: a client's tickets, the newest last.
+    cdef list sessions
 
 
 ctypedef int (*Step)(Handshake, bytes) except -1
+# What goes on with the answer to a Request.
+ctypedef int (*Continuation)(Handshake, object) except -1
 
 
 cdef struct Transition:
@@ -57,37 +101,93 @@ cdef class Handshake:
     cdef Configuration config
     cdef Outcome outcome
     cdef int state
-    # Messages (bytes), KeyChange, CHANGE_CIPHER_SPEC and SKIP_EARLY_DATA, for the carrier to carry
-    # out in order.
+    # Messages (bytes), KeyChange, RecordSizeLimits, CHANGE_CIPHER_SPEC and SKIP_EARLY_DATA, for the
+    # carrier to carry out in order.
     cdef list output
     # The table of this role's steps.
     cdef const Transition* transitions
     cdef int transition_count
+    # What the application is asked while a step is suspended.
+    cdef object request
+    cdef Continuation continuation
+    cdef object user_data
     cdef Suite suite
     cdef Transcript transcript
+    cdef EarlySecret early_secret
     cdef HandshakeSecret handshake_secret
+    cdef MasterSecret master_secret
     cdef TrafficSecret client_secret
     cdef TrafficSecret server_secret
     cdef bytes client_random
-    # The peer's leaf, from Certificate to CertificateVerify.
-    cdef object peer_certificate
+    cdef bint by_server
+    # What the peer shows in Certificate, until it has proved that it has the key; why it would be
+    # refused.
+    cdef object peer
+    cdef object refusal
+    cdef Certificate shown
+    cdef bint shows_raw_public_key
+    cdef tuple shown_chain
+    # What this side signs with, and where it goes on when it has.
+    cdef object identity
+    cdef int signature_scheme
+    cdef Continuation after_signature
+    # What a client is asked to authenticate itself with, and where it goes on when it has.
+    cdef CertificateRequest certificate_request
+    cdef Continuation after_authentication
 
     cdef int start(self) except -1
     cdef int step(self, bytes message) except -1
+    cdef int ask(self, object request, object callback, Continuation continuation) except -1
+    cdef int resume(self) except -1
     cdef Handshake successor(self)
     cdef int send(self, bytes message) except -1
     cdef int change_key(self, int direction, int level, TrafficSecret secret) except -1
+    cdef int limit_records(self, int send, int receive) except -1
     cdef int log_secret(self, str label, bytes secret) except -1
     cdef int restart_transcript(self, bytes client_hello, bytes hello_retry_request) except -1
     cdef int derive_handshake_secrets(self, bytes shared_secret) except -1
+    cdef int derive_early_secrets(self, bytes transcript_hash) except -1
     cdef tuple derive_application_secrets(self)
-    cdef tuple choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert)
-    cdef int send_certificate_verify(self, object identity, int scheme, bint by_server) except -1
-    cdef list read_peer_chain(self, tuple certificates)
-    cdef int keep_verified_chain(self, list verified, list chain) except -1
-    cdef int read_peer_signature(self, bytes message, bint by_server) except -1
+    cdef tuple choose_identity(
+        self,
+        str server_name,
+        bytes signature_algorithms,
+        bytes signature_algorithms_cert,
+        tuple certificate_authorities,
+        bint with_certificates,
+        bint with_raw_public_keys,
+    )
+    cdef tuple choose_among(
+        self,
+        tuple signers,
+        bytes signature_algorithms,
+        bytes signature_algorithms_cert,
+        tuple certificate_authorities,
+        bint with_certificates,
+        bint with_raw_public_keys,
+    )
+    cdef int use_identity(self, object identity, bytes signature_algorithms) except -1
+    cdef int send_certificate(
+        self,
+        bytes certificate_request_context,
+        bint with_ocsp_response,
+        bint with_timestamps,
+        bytes compress_certificate,
+    ) except -1
+    cdef int authenticate_client(
+        self, CertificateRequest request, Continuation continuation
+    ) except -1
+    cdef int sign_certificate_verify(self, Continuation continuation) except -1
+    cdef Certificate read_certificate_message(self, bytes message)
+    cdef object verify_peer(self, Certificate certificate)
+    cdef int judge_client(self, Certificate certificate) except -1
+    cdef int judge_peer(self, Certificate certificate, bint raw_public_key) except -1
+    cdef int accept_peer(self) except -1
+    cdef int read_peer_signature(self, bytes message) except -1
     cdef int read_peer_finished(self, bytes message, TrafficSecret secret) except -1
 
+
+cdef void report_unraisable(object error) noexcept
 
 cdef object CHANGE_CIPHER_SPEC
 cdef object SKIP_EARLY_DATA

@@ -7,26 +7,60 @@
 # A step is found in the role's table by (state, message type). What the table omits is
 # unexpected_message.
 
-from fasths.crypto.key_schedule cimport (
-    EarlySecret,
-    MasterSecret,
-    TrafficSecret,
-    Transcript,
-)
+from fasths.crypto.key_schedule cimport EarlySecret, MasterSecret, TrafficSecret, Transcript
 from fasths.crypto.signatures cimport certificate_verify_content, sign, verify
-from fasths.wire.extensions cimport contains_u16
+from fasths.wire.constants cimport (
+    CERTIFICATETYPE_X509,
+    CERTIFICATETYPE_RawPublicKey,
+    EXTENSION_status_request,
+    HANDSHAKE_compressed_certificate,
+)
+from fasths.wire.extensions cimport (
+    IN_CERTIFICATE,
+    certificate_authority_names,
+    contains_u16,
+    require_allowed,
+)
 from fasths.wire.messages cimport (
+    Certificate,
+    CertificateRequest,
     CertificateVerify,
+    CompressedCertificate,
+    certificate_message,
+    decode_certificate,
     decode_certificate_verify,
+    decode_compressed_certificate,
     decode_finished,
+    encode_certificate,
     encode_certificate_verify,
     encode_message_hash,
 )
 
-from fasths.crypto.certificates import load_certificate
+from fasths.crypto.certificates import encode_chain
 from fasths.crypto.key_schedule import equal_in_constant_time
-from fasths.wire.codes import HandshakeType
-from fasths.wire.errors import DecryptError, IllegalParameter, UnexpectedMessage
+from fasths.crypto.ocsp import missing_staple
+from fasths.crypto.peer_verification import parse_peer
+from fasths.crypto.raw_public_keys import RawPublicKey
+from fasths.handshake.requests import (
+    LATER,
+    IdentityRequest,
+    SignatureRequest,
+    VerificationRequest,
+)
+from fasths.wire.codes import AlertDescription, HandshakeType, StaplePolicy
+from fasths.wire.compression import decompress
+from fasths.wire.errors import (
+    CertificateError,
+    DecodeError,
+    DecryptError,
+    HandshakeFailure,
+    IllegalParameter,
+    UnexpectedMessage,
+    UnsupportedExtension,
+)
+
+cdef int STAPLE_IGNORE = StaplePolicy.IGNORE
+cdef int STAPLE_REQUIRE = StaplePolicy.REQUIRE
 
 
 # Events: the place of the change_cipher_spec record (RFC 8446, D.4), and the news that the client
@@ -39,8 +73,17 @@ cdef class KeyChange:
     pass
 
 
+cdef class RecordSizeLimits:
+    pass
+
+
 cdef class Outcome:
     pass
+
+
+cdef void report_unraisable(object error) noexcept:
+    """Give an error that nobody can be told of to sys.unraisablehook."""
+    raise error
 
 
 cdef str message_name(int type):
@@ -69,6 +112,38 @@ cdef class Handshake:
             f"the handshake message {message_name(message_type)} does not belong here"
         )
 
+    cdef int ask(self, object request, object callback, Continuation continuation) except -1:
+        """Put a request to the application; go on with its answer, or suspend the step.
+
+        A suspended step returns the request's code, and leaves its output where it is.
+        """
+        cdef object answer
+        self.request = request
+        self.continuation = continuation
+        try:
+            answer = callback(request)
+            if answer is not LATER:
+                request.answer(answer)
+        except Exception as error:
+            request.fail(error)
+        return self.resume()
+
+    cdef int resume(self) except -1:
+        """Go on with a suspended step if the request is answered; returns as step() does."""
+        cdef object request = self.request, answer
+        if not request.answered:
+            return request.code
+        self.request = None
+        try:
+            answer = request._result()
+        except Exception as error:
+            if not request.is_optional:
+                raise
+            # A store that is out of order costs a full handshake, and does not go unnoticed.
+            report_unraisable(error)
+            answer = request.nothing
+        return self.continuation(self, answer)
+
     cdef Handshake successor(self):
         """What takes the messages that arrive after this one is done: by default itself."""
         return self
@@ -87,6 +162,13 @@ cdef class Handshake:
         self.output.append(change)
         return 0
 
+    cdef int limit_records(self, int send, int receive) except -1:
+        cdef RecordSizeLimits limits = RecordSizeLimits.__new__(RecordSizeLimits)
+        limits.send = send
+        limits.receive = receive
+        self.output.append(limits)
+        return 0
+
     cdef int log_secret(self, str label, bytes secret) except -1:
         """One line of the key log (SSLKEYLOGFILE), if the Context asks for it."""
         self.config.keylog(f"{label} {self.client_random.hex()} {secret.hex()}")
@@ -101,9 +183,12 @@ cdef class Handshake:
 
     cdef int derive_handshake_secrets(self, bytes shared_secret) except -1:
         """Once the transcript ends in ServerHello."""
-        cdef EarlySecret early = EarlySecret(self.suite.hash)
+        cdef EarlySecret early = self.early_secret
         cdef bytes transcript_hash = self.transcript.digest()
+        if early is None:
+            early = EarlySecret(self.suite.hash)
         self.handshake_secret = early.handshake_secret(shared_secret)
+        self.early_secret = None
         self.client_secret = self.handshake_secret.client_handshake_traffic_secret(transcript_hash)
         self.server_secret = self.handshake_secret.server_handshake_traffic_secret(transcript_hash)
         if self.config.keylog is not None:
@@ -111,32 +196,95 @@ cdef class Handshake:
             self.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", self.server_secret.secret)
         return 0
 
+    cdef int derive_early_secrets(self, bytes transcript_hash) except -1:
+        """The client's secret for early data; transcript_hash: of ClientHello."""
+        cdef TrafficSecret client = self.early_secret.client_early_traffic_secret(transcript_hash)
+        self.client_secret = client
+        self.outcome.early_exporter_secret = self.early_secret.early_exporter_master_secret(
+            transcript_hash
+        ).secret
+        if self.config.keylog is not None:
+            self.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", client.secret)
+            self.log_secret("EARLY_EXPORTER_SECRET", self.outcome.early_exporter_secret)
+        return 0
+
     cdef tuple derive_application_secrets(self):
         """(client's, server's) secrets, once the transcript ends in the server's Finished."""
         cdef MasterSecret master = self.handshake_secret.master_secret()
+        self.master_secret = master
+        self.handshake_secret = None
         cdef bytes transcript_hash = self.transcript.digest()
         cdef TrafficSecret client, server
         client = master.client_application_traffic_secret_0(transcript_hash)
         server = master.server_application_traffic_secret_0(transcript_hash)
-        self.outcome.exporter_secret = master.exporter_master_secret(transcript_hash)
+        self.outcome.exporter_secret = master.exporter_master_secret(transcript_hash).secret
         if self.config.keylog is not None:
             self.log_secret("CLIENT_TRAFFIC_SECRET_0", client.secret)
             self.log_secret("SERVER_TRAFFIC_SECRET_0", server.secret)
-            self.log_secret("EXPORTER_SECRET", self.outcome.exporter_secret.secret)
+            self.log_secret("EXPORTER_SECRET", self.outcome.exporter_secret)
         return client, server
 
-    cdef tuple choose_identity(self, bytes signature_algorithms, bytes signature_algorithms_cert):
-        """(the first identity that can sign for the peer, the scheme for it), or None.
+    # --- This side's identity
 
-        RFC 8446, 4.4.2.2: one whose chain is also signed in ways that the peer accepts comes
-        before one whose chain is not, and such a chain is better than none.
+    cdef tuple choose_identity(
+        self,
+        str server_name,
+        bytes signature_algorithms,
+        bytes signature_algorithms_cert,
+        tuple certificate_authorities,
+        bint with_certificates,
+        bint with_raw_public_keys,
+    ):
+        """(the best identity that can sign for the peer, the scheme for it), or None.
+
+        One with the name that the peer asked for comes before others, a name before a wildcard;
+        then one of an authority that the peer named (RFC 8446, 4.2.4).
         """
+        cdef tuple choice, named, signers
+        cdef list candidates = []
+        if server_name is not None:
+            named = self.config.signers_by_name.get(server_name)
+            if named is not None:
+                candidates.append(named)
+            named = self.config.signers_by_domain.get(server_name.partition(".")[2])
+            if named is not None:
+                candidates.append(named)
+        candidates.append(self.config.signers)
+        for signers in candidates:
+            for authorities in (certificate_authorities, ()) if certificate_authorities else ((),):
+                choice = self.choose_among(
+                    signers,
+                    signature_algorithms,
+                    signature_algorithms_cert,
+                    authorities,
+                    with_certificates,
+                    with_raw_public_keys,
+                )
+                if choice is not None:
+                    return choice
+        return None
+
+    cdef tuple choose_among(
+        self,
+        tuple signers,
+        bytes signature_algorithms,
+        bytes signature_algorithms_cert,
+        tuple certificate_authorities,
+        bint with_certificates,
+        bint with_raw_public_keys,
+    ):
+        """RFC 8446, 4.4.2.2: one whose chain is also signed in ways that the peer accepts comes
+        before one whose chain is not, and such a chain is better than none."""
         cdef int scheme, chain_scheme
         cdef tuple fallback = None
         cdef bytes for_chain = signature_algorithms_cert
         if for_chain is None:
             for_chain = signature_algorithms
-        for identity, schemes in self.config.signers:
+        for identity, schemes in signers:
+            if not (with_raw_public_keys if identity.is_raw_public_key else with_certificates):
+                continue
+            if certificate_authorities and not identity.is_issued_by(certificate_authorities):
+                continue
             for scheme in schemes:
                 if contains_u16(signature_algorithms, scheme):
                     break
@@ -151,45 +299,225 @@ cdef class Handshake:
                 fallback = identity, scheme
         return fallback
 
-    cdef int send_certificate_verify(self, object identity, int scheme, bint by_server) except -1:
-        cdef bytes content = certificate_verify_content(by_server, self.transcript.digest())
+    cdef int use_identity(self, object identity, bytes signature_algorithms) except -1:
+        """Sign with an identity that the application chose."""
+        cdef int scheme
+        for scheme in self.config.signature_schemes:
+            if scheme in identity.signature_schemes and contains_u16(signature_algorithms, scheme):
+                self.identity = identity
+                self.signature_scheme = scheme
+                return 0
+        raise HandshakeFailure("the peer cannot verify signatures of the identity that was chosen")
+
+    cdef int send_certificate(
+        self,
+        bytes certificate_request_context,
+        bint with_ocsp_response,
+        bint with_timestamps,
+        bytes compress_certificate,
+    ) except -1:
+        """Certificate of the chosen identity, with what the peer asked for and there is.
+
+        compress_certificate: algorithms that the peer has (RFC 8879), or None.
+        """
+        cdef object identity = self.identity
+        cdef int algorithm, chosen = 0
+        with_ocsp_response = with_ocsp_response and identity.ocsp_response is not None
+        with_timestamps = with_timestamps and bool(identity.signed_certificate_timestamps)
+        if certificate_request_context:
+            return self.send(encode_certificate(
+                certificate_request_context,
+                identity.certificates,
+                identity.ocsp_response if with_ocsp_response else None,
+                identity.signed_certificate_timestamps if with_timestamps else (),
+            ))
+        if compress_certificate is not None:
+            for algorithm in self.config.certificate_compression:
+                if contains_u16(compress_certificate, algorithm):
+                    chosen = algorithm
+                    break
         return self.send(
-            encode_certificate_verify(scheme, sign(identity.private_key, scheme, content))
+            self.config.certificate_message(identity, with_ocsp_response, with_timestamps, chosen)
         )
 
-    cdef list read_peer_chain(self, tuple certificates):
-        """Parse the peer's chain. CertificateError: some certificate cannot be parsed."""
-        self.outcome.peer_certificates = certificates
-        return [load_certificate(der) for der in certificates]
+    cdef int authenticate_client(
+        self, CertificateRequest request, Continuation continuation
+    ) except -1:
+        """Certificate and CertificateVerify, as a server asked (RFC 8446, 4.4.2); then go on."""
+        cdef tuple authorities, choice
+        authorities = certificate_authority_names(request.certificate_authorities)
+        self.certificate_request = request
+        self.after_authentication = continuation
+        if self.config.identity_callback is not None:
+            return self.ask(
+                IdentityRequest(
+                    self.user_data,
+                    by_server=False,
+                    server_name=self.outcome.hostname,
+                    signature_schemes=request.signature_algorithms,
+                    certificate_authorities=authorities,
+                    client_hello=None,
+                ),
+                self.config.identity_callback,
+                <Continuation> client_identity_chosen,
+            )
+        choice = self.choose_identity(
+            None,
+            request.signature_algorithms,
+            request.signature_algorithms_cert,
+            authorities,
+            self.outcome.client_certificate_type == CERTIFICATETYPE_X509,
+            self.outcome.client_certificate_type == CERTIFICATETYPE_RawPublicKey,
+        )
+        if choice is None:
+            return send_client_certificate(self, None)
+        self.identity, self.signature_scheme = choice
+        return send_client_certificate(self, self.identity)
 
-    cdef int keep_verified_chain(self, list verified, list chain) except -1:
-        """Keep a verified path for the application: the peer's certificates as they were sent.
+    cdef int sign_certificate_verify(self, Continuation continuation) except -1:
+        """CertificateVerify (RFC 8446, 4.4.3) by the chosen identity; then go on."""
+        cdef bytes content = certificate_verify_content(self.by_server, self.transcript.digest())
+        self.outcome.identity = self.identity
+        if self.identity.signer is None:
+            send_certificate_verify(
+                self, sign(self.identity.private_key, self.signature_scheme, content)
+            )
+            return continuation(self, None)
+        self.after_signature = continuation
+        return self.ask(
+            SignatureRequest(self.user_data, self.identity, self.signature_scheme, content),
+            self.identity.signer,
+            <Continuation> signed,
+        )
 
-        Parsed certificates are many times as large; a connection keeps those of anchors only,
-        which all connections share.
-        """
-        cdef Py_ssize_t i, position
-        for position in range(len(verified)):
-            for i in range(len(chain)):
-                if verified[position] is chain[i]:
-                    verified[position] = self.outcome.peer_certificates[i]
-                    break
-        self.outcome.verified_chain = verified
+    # --- The peer's
+
+    cdef Certificate read_certificate_message(self, bytes message):
+        """Certificate, or what CompressedCertificate holds (RFC 8879, 4)."""
+        cdef CompressedCertificate compressed
+        cdef bytes body
+        if message[0] == HANDSHAKE_compressed_certificate:
+            if not self.config.certificate_compression:
+                raise UnexpectedMessage("a CompressedCertificate although none was offered")
+            compressed = decode_compressed_certificate(message)
+            # RFC 8879, 4: an algorithm that was not offered is illegal_parameter.
+            if compressed.algorithm not in self.config.certificate_compression:
+                raise IllegalParameter("the peer compressed with an algorithm that was not offered")
+            body = decompress(
+                compressed.algorithm,
+                compressed.compressed_certificate_message,
+                compressed.uncompressed_length,
+                self.config.max_handshake_message_size,
+            )
+            message = certificate_message(body)
+        return decode_certificate(message, self.config.max_certificate_chain_length)
+
+    cdef object verify_peer(self, Certificate certificate):
+        """The peer that may be believed, as far as this Context asks. CertificateError: refused."""
+        cdef object peer, verifier
+        if self.shows_raw_public_key:
+            peer = RawPublicKey(certificate.certificates[0])
+            if (self.by_server or self.config.client_verify) and (
+                peer.der not in self.config.trusted_public_keys
+            ):
+                raise CertificateError(
+                    "the peer's raw public key is not among those that are trusted",
+                    alert=AlertDescription.certificate_unknown,
+                    verify_code=95,
+                    verify_message="raw public key untrusted, no trusted keys configured",
+                )
+            return peer
+        if not self.by_server and not self.config.client_verify:
+            return parse_peer(certificate.certificates)
+        verifier = self.config.peer_verifier()
+        if self.by_server:
+            peer = verifier.verify_client(certificate.certificates)
+        else:
+            peer = verifier.verify_server(certificate.certificates, self.outcome.hostname)
+        if self.config.staple_policy != STAPLE_IGNORE:
+            # A certificate that is itself trusted has no issuer who could say that it is revoked.
+            if certificate.ocsp_response is not None and len(peer.path) > 1:
+                self.config.staple_checker.check(certificate.ocsp_response, peer.path)
+            elif self.config.staple_policy == STAPLE_REQUIRE or peer.requires_staple:
+                raise missing_staple()
+        self.shown_chain = peer.chain
+        # The same bytes; where the chain was verified before, connections share them.
+        certificate.certificates = peer.certificates
+        return peer
+
+    cdef int judge_client(self, Certificate certificate) except -1:
+        """judge_peer() for a client, which shows what CertificateRequest asked for."""
+        cdef int type
+        for type in certificate.extension_types:
+            # RFC 8446, 4.4.2: extensions answer those of CertificateRequest.
+            if type != EXTENSION_status_request or self.config.staple_policy == STAPLE_IGNORE:
+                require_allowed(type, IN_CERTIFICATE)
+                raise UnsupportedExtension("the client's Certificate has an unwanted extension")
+        return self.judge_peer(
+            certificate, self.outcome.client_certificate_type == CERTIFICATETYPE_RawPublicKey
+        )
+
+    cdef int judge_peer(self, Certificate certificate, bint raw_public_key) except -1:
+        """Whether the peer may be whom it shows; where the application wants to, it decides."""
+        if raw_public_key and len(certificate.certificates) != 1:
+            raise DecodeError("a Certificate with a raw public key has not exactly one entry")
+        self.shown = certificate
+        self.shows_raw_public_key = raw_public_key
+        self.shown_chain = None
+        if self.config.verify_callback is None:
+            self.peer = self.verify_peer(certificate)
+            return WAIT_MESSAGE
+        self.refusal = None
+        try:
+            self.peer = self.verify_peer(certificate)
+        except CertificateError as error:
+            self.refusal = error
+            if raw_public_key:
+                self.peer = RawPublicKey(certificate.certificates[0])
+            else:
+                self.peer = parse_peer(certificate.certificates)
+        return self.ask(
+            VerificationRequest(
+                self.user_data,
+                by_server=self.by_server,
+                hostname=self.outcome.hostname,
+                certificates=() if raw_public_key else certificate.certificates,
+                raw_public_key=certificate.certificates[0] if raw_public_key else None,
+                verified_chain=(
+                    None if self.shown_chain is None else encode_chain(self.shown_chain)
+                ),
+                error=self.refusal,
+            ),
+            self.config.verify_callback,
+            <Continuation> judged,
+        )
+
+    cdef int accept_peer(self) except -1:
+        """The peer has proved to be who it shows: this is known of it from now on."""
+        cdef Outcome outcome = self.outcome
+        outcome.peer_certificates = self.shown.certificates
+        outcome.raw_public_key = self.shows_raw_public_key
+        outcome.ocsp_response = self.shown.ocsp_response
+        outcome.signed_certificate_timestamps = self.shown.signed_certificate_timestamps
+        outcome.verified_chain = self.shown_chain
+        self.shown = None
+        self.shown_chain = None
         return 0
 
-    cdef int read_peer_signature(self, bytes message, bint by_server) except -1:
+    cdef int read_peer_signature(self, bytes message) except -1:
         """Check CertificateVerify (RFC 8446, 4.4.3) against the transcript before it."""
         cdef CertificateVerify certificate_verify = decode_certificate_verify(message)
         # RFC 8446, 4.4.3: the scheme is one that was offered.
         if certificate_verify.algorithm not in self.config.signature_schemes:
             raise IllegalParameter("the peer signed with a scheme that was not offered")
         verify(
-            self.peer_certificate,
+            self.peer.public_key,
+            self.peer.signature_schemes,
             certificate_verify.algorithm,
             certificate_verify.signature,
-            certificate_verify_content(by_server, self.transcript.digest()),
+            certificate_verify_content(not self.by_server, self.transcript.digest()),
         )
-        self.peer_certificate = None
+        self.peer = None
         self.transcript.update(message)
         return certificate_verify.algorithm
 
@@ -200,3 +528,48 @@ cdef class Handshake:
             raise DecryptError("the verify_data of Finished is wrong")
         self.transcript.update(message)
         return 0
+
+
+cdef int client_identity_chosen(Handshake self, object identity) except -1:
+    if identity is not None:
+        self.use_identity(identity, self.certificate_request.signature_algorithms)
+    return send_client_certificate(self, identity)
+
+
+cdef int send_client_certificate(Handshake self, object identity) except -1:
+    cdef CertificateRequest request = self.certificate_request
+    self.certificate_request = None
+    if identity is None:
+        self.send(encode_certificate(request.certificate_request_context, ()))
+        return self.after_authentication(self, None)
+    self.send_certificate(
+        request.certificate_request_context,
+        request.status_request,
+        request.signed_certificate_timestamp,
+        request.compress_certificate,
+    )
+    return self.sign_certificate_verify(self.after_authentication)
+
+
+cdef int send_certificate_verify(Handshake self, bytes signature) except -1:
+    return self.send(encode_certificate_verify(self.signature_scheme, signature))
+
+
+cdef int signed(Handshake self, object signature) except -1:
+    send_certificate_verify(self, signature)
+    return self.after_signature(self, None)
+
+
+cdef int judged(Handshake self, object verdict) except -1:
+    """Go on with the application's verdict on the peer (VerificationRequest)."""
+    cdef object refusal = self.refusal
+    self.refusal = None
+    if isinstance(verdict, CertificateError):
+        raise verdict
+    if verdict is None and refusal is not None:
+        raise refusal
+    if verdict is False:
+        if refusal is None:
+            refusal = CertificateError("the application refused the peer's certificate")
+        raise refusal
+    return WAIT_MESSAGE

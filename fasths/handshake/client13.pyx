@@ -1,20 +1,27 @@
-# The client's side of a full TLS 1.3 handshake (RFC 8446, 2 and A.1).
+# The client's side of a TLS 1.3 handshake (RFC 8446, 2 and A.1), with pre-shared keys and early
+# data.
 
 import os
+import time
+from functools import partial
 
 from libc.stdint cimport uint64_t
 
+from fasths.crypto.aead cimport Suite, find_suite
 from fasths.crypto.groups cimport KeyExchange
-from fasths.crypto.key_schedule cimport TrafficSecret, Transcript
+from fasths.crypto.key_schedule cimport EarlySecret, Hash, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
 from fasths.handshake.post_handshake cimport PostHandshake
+from fasths.handshake.session cimport Session
 from fasths.wire.constants cimport *
 from fasths.wire.extensions cimport *
 from fasths.wire.messages cimport *
 from fasths.wire.writer cimport Writer
 
-from fasths.crypto.aead import find_suite
+from fasths.handshake.requests import SessionCacheRequest
+from fasths.wire.codes import AlertDescription
 from fasths.wire.errors import (
+    CertificateError,
     DecodeError,
     IllegalParameter,
     MissingExtension,
@@ -23,6 +30,7 @@ from fasths.wire.errors import (
 )
 
 cdef enum State:
+    START
     WAIT_SERVER_HELLO
     WAIT_ENCRYPTED_EXTENSIONS
     WAIT_CERTIFICATE_OR_REQUEST
@@ -35,54 +43,210 @@ cdef enum State:
 cdef tuple DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
 
+cdef class OfferedPsk:
+    pass
+
+
 cdef class ClientHandshake(Handshake):
 
     cdef int start(self) except -1:
+        cdef str name = self.outcome.hostname
+        cdef object cache = self.config.session_cache
+        if self.session is None and cache is not None and name is not None:
+            return self.ask(
+                SessionCacheRequest(self.user_data, name),
+                partial(cache.take, name),
+                <Continuation> session_found,
+            )
+        return self.begin()
+
+    cdef int begin(self) except -1:
+        """Queue the first flight."""
+        cdef OfferedPsk offered
+        if self.psks is None:
+            self.psks = []
+            if self.session is not None:
+                self.offer_session(self.session)
+            for external_psk in self.config.external_psks:
+                offered = OfferedPsk.__new__(OfferedPsk)
+                offered.identity = external_psk.identity
+                offered.early_secret = EarlySecret(find_hash(external_psk.hash), external_psk.key)
+                offered.binder_label = b"imp binder" if external_psk.imported else b"ext binder"
+                self.psks.append(offered)
         self.send_client_hello(None)
         self.state = WAIT_SERVER_HELLO
         return WAIT_MESSAGE
 
+    cdef int offer_session(self, Session session) except -1:
+        """Offer a session, unless it is one that this connection must not resume."""
+        cdef OfferedPsk offered = OfferedPsk.__new__(OfferedPsk)
+        cdef Suite suite
+        cdef Hash hash = find_suite(session.suite_code).hash
+        cdef double now = time.time()
+        # RFC 8446, 4.2.11 and 4.6.1: with a suite of its hash, in its lifetime, at its server.
+        if (
+            session.ticket is None
+            or session.server_name != self.outcome.hostname
+            or not session.created <= now < session.created + session.lifetime
+        ):
+            return 0
+        for suite in self.config.suites:
+            if suite.hash is hash:
+                break
+        else:
+            return 0
+        # The peer must still be one that would be believed: names, trust and time may have changed.
+        if self.config.client_verify:
+            if not session.peer_certificates:
+                return 0
+            if session.raw_public_key:
+                if session.peer_certificates[0] not in self.config.trusted_public_keys:
+                    return 0
+            else:
+                try:
+                    offered.peer = self.config.peer_verifier().verify_server(
+                        session.peer_certificates, self.outcome.hostname
+                    )
+                except CertificateError:
+                    return 0
+        offered.identity = session.ticket
+        offered.early_secret = EarlySecret(hash, session.psk())
+        offered.binder_label = b"res binder"
+        offered.session = session
+        self.psks.append(offered)
+        return 0
+
+    cdef bint permits_early_data(self, OfferedPsk psk) except -1:
+        """RFC 8446, 4.2.10: with the suite and the application protocol of the session."""
+        cdef Session session = psk.session
+        if session is None or session.max_early_data_size == 0:
+            return False
+        if session.protocol_name is not None and (
+            session.protocol_name not in self.config.protocol_names
+        ):
+            return False
+        return find_suite(session.suite_code) in self.config.suites
+
     cdef int send_client_hello(self, bytes cookie) except -1:
-        """Queue a ClientHello; a second one repeats the first but for shares and cookie."""
+        """Queue a ClientHello; a second one repeats the first but for shares, cookie and PSKs."""
         cdef Writer w = Writer.__new__(Writer)
         cdef list shares = []
         cdef bytes entropy
         cdef int group
+        cdef Py_ssize_t binders_size = 0
+        cdef bint with_early_data = (
+            self.wants_early_data
+            and not self.retried
+            and bool(self.psks)
+            and self.permits_early_data(self.psks[0])
+        )
         if self.given:
             self.client_hello = self.given.pop(0)
-            self.output.append(self.client_hello)
-            return 0
-        if not self.retried:
-            # One draw for random and for legacy_session_id, which is not empty so that
-            # middleboxes take this for a resumption (RFC 8446, D.4).
-            entropy = os.urandom(64)
-            self.client_random = entropy[:32]
-            self.legacy_session_id = entropy[32:]
-        w.blob(self.config.hello_extensions)
-        if self.server_name is not None:
-            write_server_name(w, self.server_name)
-        for group in self.shared_groups:
-            shares.append((group, self.key_exchange.generate(group)))
-        write_key_shares(w, shares)
-        if cookie is not None:
-            write_cookie(w, cookie)
-        self.client_hello = encode_client_hello(
-            self.client_random,
-            self.legacy_session_id,
-            self.config.hello_cipher_suites,
-            w.finish(),
-        )
+        else:
+            if not self.retried:
+                # One draw for random and for legacy_session_id, which is not empty so that
+                # middleboxes take this for a resumption (RFC 8446, D.4).
+                entropy = os.urandom(64)
+                self.client_random = entropy[:32]
+                self.legacy_session_id = entropy[32:]
+            w.blob(self.config.hello_extensions)
+            if self.server_name is not None:
+                write_server_name(w, self.server_name)
+            for group in self.shared_groups:
+                shares.append((group, self.key_exchange.generate(group)))
+            write_key_shares(w, shares)
+            if cookie is not None:
+                write_cookie(w, cookie)
+            self.offered &= ~(
+                (<uint64_t> 1 << EXTENSION_early_data)
+                | (<uint64_t> 1 << EXTENSION_pre_shared_key)
+            )
+            if with_early_data:
+                write_empty(w, EXTENSION_early_data)
+                self.offered |= <uint64_t> 1 << EXTENSION_early_data
+            if self.psks:
+                # RFC 8446, 4.2.11: pre_shared_key is the last extension.
+                binders_size = self.write_psks(w)
+                self.offered |= <uint64_t> 1 << EXTENSION_pre_shared_key
+            self.client_hello = encode_client_hello(
+                self.client_random,
+                self.legacy_session_id,
+                self.config.hello_cipher_suites,
+                w.finish(),
+            )
+            if binders_size:
+                self.client_hello = self.with_binders(self.client_hello, binders_size)
         self.output.append(self.client_hello)
+        if with_early_data:
+            self.outcome.early_data_offered = True
+            self.send_change_cipher_spec()
+            self.send_early_data_key()
+        return 0
+
+    cdef Py_ssize_t write_psks(self, Writer w) except -1:
+        """The identities (RFC 8446, 4.2.11), with room for the binders; how much room."""
+        cdef OfferedPsk psk
+        cdef list identities = [], lengths = []
+        cdef long long age
+        cdef double now = time.time()
+        for psk in self.psks:
+            age = 0
+            if psk.session is not None:
+                # RFC 8446, 4.2.11.1: milliseconds, obfuscated.
+                age = <long long> ((now - psk.session.created) * 1000)
+                age = (age + psk.session.ticket_age_add) & 0xFFFFFFFF
+            identities.append((psk.identity, age))
+            lengths.append(psk.early_secret.hash.length)
+        return write_offered_psks(w, identities, lengths)
+
+    cdef bytes with_binders(self, bytes client_hello, Py_ssize_t size):
+        """RFC 8446, 4.2.11.2: each binder covers the transcript as far as the identities."""
+        cdef bytes truncated = client_hello[:len(client_hello) - size]
+        cdef Writer w = Writer.__new__(Writer)
+        cdef Py_ssize_t binders
+        cdef Transcript transcript
+        cdef OfferedPsk psk
+        w.blob(truncated)
+        binders = w.open(2)
+        for psk in self.psks:
+            if self.retried:
+                transcript = self.transcript.copy()
+            else:
+                transcript = Transcript(psk.early_secret.hash)
+            transcript.update(truncated)
+            w.vector(psk.early_secret.binder(psk.binder_label, transcript.digest()), 1)
+        w.close(binders, 2)
+        return w.finish()
+
+    cdef int send_early_data_key(self) except -1:
+        cdef OfferedPsk psk = self.psks[0]
+        self.suite = find_suite(psk.session.suite_code)
+        self.early_secret = psk.early_secret
+        self.derive_early_secrets(self.suite.hash.digest(self.client_hello))
+        return self.change_key(WRITE_KEY, LEVEL_EARLY_DATA, self.client_secret)
+
+    cdef long long early_data_limit(self) except -1:
+        """How many bytes of early data the offered session permits."""
+        return (<OfferedPsk> self.psks[0]).session.max_early_data_size
+
+    cdef int send_change_cipher_spec(self) except -1:
+        """RFC 8446, D.4: once, and only with the legacy_session_id that asks for it."""
+        if self.legacy_session_id and not self.sent_change_cipher_spec:
+            self.sent_change_cipher_spec = True
+            self.output.append(CHANGE_CIPHER_SPEC)
         return 0
 
     cdef Handshake successor(self):
         cdef TrafficSecret client, server
+        cdef PostHandshake after = PostHandshake.__new__(PostHandshake)
         client, server = self.application_secrets
-        return PostHandshake(self.config, self.outcome, server, client, False)
+        after.take_over(self, server, client)
+        return after
 
-    def start_with(self, list client_hellos, dict private_keys):
+    def start_with(self, list client_hellos, dict private_keys, Session session=None):
         """Send these ClientHellos (a second one after HelloRetryRequest) instead of one's own, as
-        published traces do. private_keys: those of their shares, by group."""
+        published traces do. private_keys: those of their shares, by group. session: what they
+        resume."""
         cdef ClientHello hello = decode_client_hello(client_hellos[0])
         for group, private_key in private_keys.items():
             self.key_exchange.use_private_key(group, private_key)
@@ -92,7 +256,9 @@ cdef class ClientHandshake(Handshake):
         self.client_random = hello.random
         self.legacy_session_id = hello.legacy_session_id
         self.offered = hello.extension_types
+        self.wants_early_data = hello.early_data
         self.given = list(client_hellos)
+        self.session = session
 
     cdef int check_server_hello(self, ServerHello hello) except -1:
         """What holds for ServerHello and HelloRetryRequest (RFC 8446, 4.1.3 and 4.1.4)."""
@@ -127,6 +293,19 @@ cdef class ClientHandshake(Handshake):
         self.suite = find_suite(hello.cipher_suite)
         return 0
 
+    cdef int check_selected_psk(self, ServerHello hello) except -1:
+        """What the server says of pre-shared keys (RFC 8446, 4.2.11)."""
+        cdef int mode = PSKMODE_psk_ke if hello.key_exchange is None else PSKMODE_psk_dhe_ke
+        if hello.selected_identity >= len(self.psks):
+            raise IllegalParameter("the server selected a pre-shared key that was not offered")
+        self.selected_psk = self.psks[hello.selected_identity]
+        if self.selected_psk.early_secret.hash is not self.suite.hash:
+            raise IllegalParameter("the server selected a pre-shared key of another hash")
+        # RFC 8446, 4.2.9: in a mode that was offered.
+        if mode not in self.config.psk_modes:
+            raise IllegalParameter("the server uses a PSK in a mode that was not offered")
+        return 0
+
     cdef int retry(self, ServerHello hello, bytes message) except -1:
         """Answer a HelloRetryRequest (RFC 8446, 4.1.4)."""
         if self.retried:
@@ -141,9 +320,15 @@ cdef class ClientHandshake(Handshake):
         self.retried = True
         self.retry_group = max(hello.group, 0)
         self.restart_transcript(self.client_hello, message)
-        # RFC 8446, D.4: only with the legacy_session_id that asks for compatibility.
-        if self.legacy_session_id:
-            self.output.append(CHANGE_CIPHER_SPEC)
+        # RFC 8446, 4.2.10: that rejects early data; the next ClientHello is not protected.
+        if self.outcome.early_data_offered:
+            self.change_key(WRITE_KEY, LEVEL_PLAINTEXT, None)
+        # RFC 8446, 4.1.4: without the keys whose hash is not that of the suite.
+        self.psks = [
+            psk for psk in self.psks if (<OfferedPsk> psk).early_secret.hash is self.suite.hash
+        ]
+        self.early_secret = None
+        self.send_change_cipher_spec()
         try:
             self.send_client_hello(hello.cookie)
         except ValueError:
@@ -152,70 +337,104 @@ cdef class ClientHandshake(Handshake):
         self.client_hello = None
         return WAIT_MESSAGE
 
-    cdef int send_client_certificate(self) except -1:
-        """Certificate and CertificateVerify, as the server asked (RFC 8446, 4.4.2)."""
-        cdef tuple choice = self.choose_identity(
-            self.certificate_request.signature_algorithms,
-            self.certificate_request.signature_algorithms_cert,
-        )
-        if choice is None:
-            return self.send(encode_certificate(b"", ()))
-        identity, scheme = choice
-        self.send(self.config.certificate_messages[identity])
-        return self.send_certificate_verify(identity, scheme, False)
+    cdef int check_certificate_types(self, EncryptedExtensions extensions) except -1:
+        """RFC 7250, 4: what the server chose of the types that were offered."""
+        cdef bytes offered = self.config.server_certificate_types
+        cdef int chosen = extensions.server_certificate_type
+        if offered is not None:
+            if chosen < 0:
+                chosen = CERTIFICATETYPE_X509
+                if chosen not in offered:
+                    raise CertificateError(
+                        "the server has no raw public key",
+                        alert=AlertDescription.unsupported_certificate,
+                    )
+            elif chosen not in offered:
+                raise IllegalParameter("the server chose a certificate type that was not offered")
+            self.server_sends_raw_public_key = chosen == CERTIFICATETYPE_RawPublicKey
+        offered = self.config.client_certificate_types
+        chosen = extensions.client_certificate_type
+        if offered is not None and chosen >= 0:
+            if chosen not in offered:
+                raise IllegalParameter("the server chose a certificate type that was not offered")
+            self.outcome.client_certificate_type = chosen
+        return 0
+
+    cdef int read_early_data_answer(self, EncryptedExtensions extensions) except -1:
+        """Whether the server accepts early data (RFC 8446, 4.2.10)."""
+        cdef Session session
+        if not extensions.early_data:
+            return self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.client_secret)
+        # Only with the first key that was offered, and all that belongs to it.
+        if self.selected_psk is None or self.selected_psk is not self.psks[0]:
+            raise IllegalParameter("the server accepts early data without its pre-shared key")
+        session = self.selected_psk.session
+        if self.suite.code != session.suite_code:
+            raise IllegalParameter("the server accepts early data with another cipher suite")
+        if extensions.protocol_name != session.protocol_name:
+            raise IllegalParameter("the server accepts early data with another protocol")
+        self.outcome.early_data_accepted = True
+        return 0
 
 
-cdef Handshake client_handshake(Configuration config, bytes server_name, str hostname):
+cdef Handshake client_handshake(
+    Configuration config, bytes server_name, str hostname, object user_data
+):
     """server_name: what the extension says, or None. hostname: what the chain is verified for."""
     cdef ClientHandshake handshake = ClientHandshake.__new__(ClientHandshake)
     handshake.config = config
+    handshake.user_data = user_data
     handshake.outcome = Outcome.__new__(Outcome)
+    handshake.outcome.hostname = hostname
+    handshake.outcome.post_handshake_auth = config.post_handshake_auth
     handshake.output = []
     handshake.transitions = TRANSITIONS
     handshake.transition_count = sizeof(TRANSITIONS) // sizeof(Transition)
     handshake.server_name = server_name
-    handshake.hostname = hostname
     handshake.key_exchange = KeyExchange.__new__(KeyExchange)
     handshake.shared_groups = handshake.config.key_share_groups
-    handshake.offered = (
-        <uint64_t> 1 << EXTENSION_supported_versions
-        | <uint64_t> 1 << EXTENSION_supported_groups
-        | <uint64_t> 1 << EXTENSION_signature_algorithms
-        | <uint64_t> 1 << EXTENSION_signature_algorithms_cert
-        | <uint64_t> 1 << EXTENSION_key_share
-    )
+    handshake.offered = config.hello_extension_types
     if server_name is not None:
         handshake.offered |= <uint64_t> 1 << EXTENSION_server_name
-    if handshake.config.protocol_names:
-        handshake.offered |= <uint64_t> 1 << EXTENSION_application_layer_protocol_negotiation
     return handshake
+
+
+cdef int session_found(ClientHandshake self, object session) except -1:
+    self.session = session
+    return self.begin()
 
 
 cdef int read_server_hello(ClientHandshake self, bytes message) except -1:
     cdef ServerHello hello = decode_server_hello(message)
+    cdef bytes shared_secret = None
     self.check_server_hello(hello)
     if hello.is_hello_retry_request:
         return self.retry(hello, message)
-    if hello.key_exchange is None:
+    if hello.selected_identity >= 0:
+        self.check_selected_psk(hello)
+    elif hello.key_exchange is None:
         raise MissingExtension("ServerHello has no key_share")
-    # RFC 8446, 4.2.8: the share is in a group that has a share here, after HelloRetryRequest the
-    # one that it named.
-    if hello.group not in self.shared_groups or (
-        self.retry_group and hello.group != self.retry_group
-    ):
-        raise IllegalParameter("the server's key share is in a group without one of ours")
+    if hello.key_exchange is not None:
+        # RFC 8446, 4.2.8: the share is in a group that has a share here, after HelloRetryRequest
+        # the one that it named.
+        if hello.group not in self.shared_groups or (
+            self.retry_group and hello.group != self.retry_group
+        ):
+            raise IllegalParameter("the server's key share is in a group without one of ours")
+        shared_secret = self.key_exchange.shared_secret(hello.group, hello.key_exchange)
+        self.outcome.group = hello.group
     if not self.retried:
         self.transcript = Transcript(self.suite.hash)
         self.transcript.update(self.client_hello)
         self.client_hello = None
     self.transcript.update(message)
-    self.derive_handshake_secrets(
-        self.key_exchange.shared_secret(hello.group, hello.key_exchange)
-    )
+    self.early_secret = None if self.selected_psk is None else self.selected_psk.early_secret
+    self.derive_handshake_secrets(shared_secret)
     self.key_exchange = None
     self.outcome.suite = self.suite
-    self.outcome.group = hello.group
-    self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.client_secret)
+    # With early data it goes on under its key, until the server's answer to it is known.
+    if not self.outcome.early_data_offered or self.retried:
+        self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.client_secret)
     self.change_key(READ_KEY, LEVEL_HANDSHAKE, self.server_secret)
     self.state = WAIT_ENCRYPTED_EXTENSIONS
     return WAIT_MESSAGE
@@ -233,9 +452,35 @@ cdef int read_encrypted_extensions(ClientHandshake self, bytes message) except -
     ):
         raise IllegalParameter("the server chose an application protocol that was not offered")
     self.outcome.protocol_name = extensions.protocol_name
+    if extensions.record_size_limit >= 0:
+        # RFC 8449, 4: no more than the protocol allows.
+        if extensions.record_size_limit > MAX_PLAINTEXT + 1:
+            raise IllegalParameter("the server's record_size_limit is above the protocol's")
+        self.limit_records(extensions.record_size_limit, self.config.record_size_limit)
+    if self.outcome.early_data_offered and not self.retried:
+        self.read_early_data_answer(extensions)
     self.transcript.update(message)
-    self.state = WAIT_CERTIFICATE_OR_REQUEST
+    self.psks = None
+    if self.selected_psk is not None:
+        self.state = WAIT_FINISHED
+        resume_session(self, self.selected_psk)
+    else:
+        self.check_certificate_types(extensions)
+        self.state = WAIT_CERTIFICATE_OR_REQUEST
     return WAIT_MESSAGE
+
+
+cdef int resume_session(ClientHandshake self, OfferedPsk psk) except -1:
+    """Take over what the session knows of the server."""
+    cdef Outcome outcome = self.outcome
+    outcome.resumed = True
+    if psk.session is not None:
+        outcome.peer_certificates = psk.session.peer_certificates
+        outcome.raw_public_key = psk.session.raw_public_key
+        outcome.authenticated = psk.session.authenticated
+    if psk.peer is not None:
+        outcome.verified_chain = psk.peer.chain
+    return 0
 
 
 cdef int read_certificate_request(ClientHandshake self, bytes message) except -1:
@@ -249,11 +494,9 @@ cdef int read_certificate_request(ClientHandshake self, bytes message) except -1
 
 
 cdef int read_certificate(ClientHandshake self, bytes message) except -1:
-    cdef Certificate certificate = decode_certificate(
-        message, self.config.max_certificate_chain_length
-    )
-    cdef list chain
+    cdef Certificate certificate = self.read_certificate_message(message)
     cdef int type
+    self.transcript.update(message)
     if certificate.certificate_request_context:
         raise IllegalParameter("the server's Certificate has a context")
     # RFC 8446, 4.4.2.4: a server's chain is never empty.
@@ -261,19 +504,13 @@ cdef int read_certificate(ClientHandshake self, bytes message) except -1:
         raise DecodeError("the server sent no certificate")
     for type in certificate.extension_types:
         require_offered(type, IN_CERTIFICATE, self.offered)
-    chain = self.read_peer_chain(certificate.certificates)
-    if self.config.client_verify:
-        self.keep_verified_chain(
-            self.config.chain_verifier().verify_server(chain, self.hostname), chain
-        )
-    self.peer_certificate = chain[0]
-    self.transcript.update(message)
     self.state = WAIT_CERTIFICATE_VERIFY
-    return WAIT_MESSAGE
+    return self.judge_peer(certificate, self.server_sends_raw_public_key)
 
 
 cdef int read_certificate_verify(ClientHandshake self, bytes message) except -1:
-    self.outcome.signature_scheme = self.read_peer_signature(message, True)
+    self.outcome.signature_scheme = self.read_peer_signature(message)
+    self.accept_peer()
     self.state = WAIT_FINISHED
     return WAIT_MESSAGE
 
@@ -282,18 +519,25 @@ cdef int read_finished(ClientHandshake self, bytes message) except -1:
     self.read_peer_finished(message, self.server_secret)
     self.application_secrets = self.derive_application_secrets()
     self.change_key(READ_KEY, LEVEL_APPLICATION, self.application_secrets[1])
-    # RFC 8446, D.4: before the second flight, unless HelloRetryRequest brought it earlier.
-    if self.legacy_session_id and not self.retried:
-        self.output.append(CHANGE_CIPHER_SPEC)
+    if self.outcome.early_data_accepted:
+        # RFC 8446, 4.5: the last under the key of early data.
+        self.send(encode_end_of_early_data())
+        self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.client_secret)
+    # RFC 8446, D.4: before the second flight, unless it was sent earlier.
+    self.send_change_cipher_spec()
+    self.state = CONNECTED
     if self.certificate_request is not None:
-        self.send_client_certificate()
+        return self.authenticate_client(self.certificate_request, <Continuation> send_finished)
+    return send_finished(self, None)
+
+
+cdef int send_finished(ClientHandshake self, object _) except -1:
     self.send(encode_finished(self.client_secret.finished(self.transcript.digest())))
     self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.application_secrets[0])
-    self.state = CONNECTED
     return WAIT_NOTHING
 
 
-cdef Transition[7] TRANSITIONS
+cdef Transition[9] TRANSITIONS
 TRANSITIONS[0] = Transition(
     WAIT_SERVER_HELLO, HANDSHAKE_server_hello, <Step> read_server_hello
 )
@@ -314,4 +558,10 @@ TRANSITIONS[5] = Transition(
 )
 TRANSITIONS[6] = Transition(
     WAIT_FINISHED, HANDSHAKE_finished, <Step> read_finished
+)
+TRANSITIONS[7] = Transition(
+    WAIT_CERTIFICATE_OR_REQUEST, HANDSHAKE_compressed_certificate, <Step> read_certificate
+)
+TRANSITIONS[8] = Transition(
+    WAIT_CERTIFICATE, HANDSHAKE_compressed_certificate, <Step> read_certificate
 )

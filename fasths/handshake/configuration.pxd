@@ -1,4 +1,5 @@
 cimport cython
+from libc.stdint cimport uint64_t
 
 
 @cython.final
@@ -8,13 +9,44 @@ cdef class Configuration:
     cdef readonly tuple key_share_groups
     cdef readonly tuple signature_schemes
     cdef readonly tuple protocol_names
-    # Identities, each with the schemes that it can sign with, in order of preference.
+    # Identities, each with the schemes that it can sign with, in order of preference: all of them,
+    # and those that have a certain name, or a name under a certain domain, in their certificates.
     cdef readonly tuple signers
-    cdef readonly object chain_verifier
+    cdef dict signers_by_name
+    cdef dict signers_by_domain
+    cdef readonly object peer_verifier
+    cdef readonly object staple_checker
     cdef readonly int client_verify
     cdef readonly int server_verify
+    cdef readonly int staple_policy
+    cdef readonly frozenset trusted_public_keys
+    cdef readonly bint post_handshake_auth
     cdef readonly bint retry_with_cookie
     cdef readonly object keylog
+    # What the application is asked through; None where it is not.
+    cdef readonly object client_hello_callback
+    cdef readonly object identity_callback
+    cdef readonly object verify_callback
+    cdef readonly object psk_callback
+    # Resumption and pre-shared keys.
+    cdef readonly int session_tickets
+    cdef readonly object ticket_keys
+    cdef readonly object session_store
+    cdef readonly object session_cache
+    cdef readonly long long session_lifetime
+    cdef readonly tuple external_psks
+    cdef dict external_psk_by_identity
+    cdef readonly bytes psk_modes
+    cdef readonly long long max_early_data_size
+    cdef readonly double early_data_window
+    # Records.
+    cdef readonly int record_size_limit
+    cdef readonly int record_padding
+    cdef readonly bint dynamic_record_sizing
+    # Certificate types (RFC 7250) and compression (RFC 8879).
+    cdef readonly tuple certificate_compression
+    cdef bytes client_certificate_types
+    cdef bytes server_certificate_types
     # Limits (fasths/wire/limits.py).
     cdef int max_handshake_message_size
     cdef int max_certificate_chain_length
@@ -24,10 +56,20 @@ cdef class Configuration:
     cdef int max_key_updates
     cdef int max_session_tickets
     cdef int max_skipped_early_data
+    cdef int max_psk_identities
+    cdef int max_certificate_requests
     cdef long long max_records_per_key
     # What never changes in messages, encoded once.
     cdef bytes hello_cipher_suites
     cdef bytes hello_extensions
+    cdef uint64_t hello_extension_types
     cdef dict encrypted_extensions
+    # By identity, what goes with it, and algorithm; filled as connections need them.
     cdef dict certificate_messages
     cdef bytes certificate_request
+    cdef tuple certificate_request_parts
+
+    cdef bytes certificate_message(
+        self, object identity, bint with_ocsp_response, bint with_timestamps, int algorithm
+    )
+    cdef bytes post_handshake_certificate_request(self, bytes certificate_request_context)

@@ -1,20 +1,40 @@
 # What a Context allows, in the form that the state machines work with: checked, in order of
 # preference, and with every message part that is the same for each connection already encoded.
 
+from libc.stdint cimport uint64_t
+
 from fasths.wire.constants cimport *
-from fasths.wire.extensions cimport write_protocol_names, write_u16_list
+from fasths.wire.extensions cimport (
+    write_certificate_types,
+    write_empty,
+    write_protocol_names,
+    write_psk_key_exchange_modes,
+    write_record_size_limit,
+    write_status_request,
+    write_u16_list,
+)
 from fasths.wire.messages cimport (
     encode_certificate,
     encode_certificate_request,
+    encode_compressed_certificate,
     encode_encrypted_extensions,
 )
 from fasths.wire.writer cimport Writer
 
 from fasths.crypto.aead import find_suite
+from fasths.wire.codes import CertificateType, StaplePolicy
+from fasths.wire.compression import compress
+
+cdef int STAPLE_IGNORE = StaplePolicy.IGNORE
+
+
+cdef uint64_t bit(int extension_type) noexcept:
+    return <uint64_t> 1 << extension_type
 
 
 cdef class Configuration:
-    """Shared by all connections of a Context, and by any number of threads; never changed."""
+    """Shared by all connections of a Context, and by any number of threads; never changed, but for
+    the messages that it keeps."""
 
     def __cinit__(
         self,
@@ -27,17 +47,42 @@ cdef class Configuration:
         certificate_only_schemes,
         protocol_names,
         identities,
-        chain_verifier,
+        peer_verifier,
+        staple_checker,
+        staple_policy,
         client_verify,
         server_verify,
+        trusted_public_keys,
+        takes_certificates,
+        certificate_authorities,
+        certificate_compression,
+        post_handshake_auth,
         retry_with_cookie,
         keylog,
+        client_hello_callback,
+        identity_callback,
+        verify_callback,
+        psk_callback,
+        session_tickets,
+        ticket_keys,
+        session_store,
+        session_cache,
+        session_lifetime,
+        external_psks,
+        psk_key_exchange_modes,
+        max_early_data_size,
+        early_data_window,
+        record_size_limit,
+        record_padding,
+        dynamic_record_sizing,
         limits,
     ):
-        """chain_verifier: called without arguments where a chain is to be verified.
+        """peer_verifier: called without arguments where a chain is to be verified.
 
         signature_schemes are those of CertificateVerify; certificate_signature_schemes those that
-        are accepted inside of certificates as well.
+        are accepted inside of certificates as well. takes_certificates: whether a client that has
+        trusted_public_keys takes certificates, too. ticket_keys: None where sessions are kept in
+        the session_store. record_size_limit: 0 for none.
         """
         self.suites = tuple(find_suite(code) for code in cipher_suites)
         self.groups = tuple(groups)
@@ -48,11 +93,42 @@ cdef class Configuration:
             (identity, tuple(s for s in signature_schemes if s in identity.signature_schemes))
             for identity in identities
         )
-        self.chain_verifier = chain_verifier
+        self.signers_by_name = {}
+        self.signers_by_domain = {}
+        for signer in self.signers:
+            for index, names in (
+                (self.signers_by_name, signer[0].names),
+                (self.signers_by_domain, signer[0].wildcard_domains),
+            ):
+                for name in names:
+                    index[name] = (*index.get(name, ()), signer)
+        self.peer_verifier = peer_verifier
+        self.staple_checker = staple_checker
+        self.staple_policy = staple_policy
         self.client_verify = client_verify
         self.server_verify = server_verify
+        self.trusted_public_keys = frozenset(trusted_public_keys)
+        self.certificate_compression = tuple(certificate_compression)
+        self.post_handshake_auth = post_handshake_auth
         self.retry_with_cookie = retry_with_cookie
         self.keylog = keylog
+        self.client_hello_callback = client_hello_callback
+        self.identity_callback = identity_callback
+        self.verify_callback = verify_callback
+        self.psk_callback = psk_callback
+        self.session_tickets = session_tickets
+        self.ticket_keys = ticket_keys
+        self.session_store = session_store
+        self.session_cache = session_cache
+        self.session_lifetime = session_lifetime
+        self.external_psks = tuple(external_psks)
+        self.external_psk_by_identity = {psk.identity: psk for psk in external_psks}
+        self.psk_modes = bytes(psk_key_exchange_modes)
+        self.max_early_data_size = max_early_data_size
+        self.early_data_window = early_data_window
+        self.record_size_limit = record_size_limit
+        self.record_padding = record_padding
+        self.dynamic_record_sizing = dynamic_record_sizing
         self.max_handshake_message_size = limits.max_handshake_message_size
         self.max_certificate_chain_length = limits.max_certificate_chain_length
         self.max_empty_records = limits.max_empty_records
@@ -61,33 +137,132 @@ cdef class Configuration:
         self.max_key_updates = limits.max_key_updates
         self.max_session_tickets = limits.max_session_tickets
         self.max_skipped_early_data = limits.max_skipped_early_data
+        self.max_psk_identities = limits.max_psk_identities
+        self.max_certificate_requests = limits.max_certificate_requests
         self.max_records_per_key = limits.max_records_per_key
+        self.certificate_messages = {}
+        self.choose_certificate_types(takes_certificates)
         # RFC 8446, 4.2.3: the schemes that only certificates may use stand in the same list, for
         # peers that do not know signature_algorithms_cert. No others do: the peer would sign its
         # CertificateVerify with them.
         self.encode_constant_parts(
-            (*signature_schemes, *certificate_only_schemes), tuple(certificate_signature_schemes)
+            (*signature_schemes, *certificate_only_schemes),
+            tuple(certificate_signature_schemes),
+            tuple(certificate_authorities),
         )
 
-    def encode_constant_parts(self, signature_algorithms, signature_algorithms_cert):
-        cdef Writer w = Writer.__new__(Writer)
+    def choose_certificate_types(self, takes_certificates):
+        """What a client says of the certificates that it has and takes (RFC 7250, 4.1)."""
+        x509, raw = CertificateType.X509, CertificateType.RawPublicKey
+        if self.trusted_public_keys:
+            self.server_certificate_types = bytes((raw, x509) if takes_certificates else (raw,))
+        has = {raw if identity.is_raw_public_key else x509 for identity, _ in self.signers}
+        if raw in has:
+            self.client_certificate_types = bytes(sorted(has, reverse=True))
+
+    def encode_constant_parts(
+        self, signature_algorithms, signature_algorithms_cert, certificate_authorities
+    ):
+        cdef bint with_staple = self.staple_policy != STAPLE_IGNORE
         self.hello_cipher_suites = b"".join(
             [suite.code.to_bytes(2, "big") for suite in self.suites]
         )
+        self.encode_hello_extensions(signature_algorithms, signature_algorithms_cert)
+        self.encrypted_extensions = {
+            name: encode_encrypted_extensions(name) for name in (None, *self.protocol_names)
+        }
+        self.certificate_request_parts = (
+            signature_algorithms,
+            signature_algorithms_cert,
+            certificate_authorities,
+            self.certificate_compression,
+            with_staple,
+        )
+        self.certificate_request = self.post_handshake_certificate_request(b"")
+
+    def encode_hello_extensions(self, signature_algorithms, signature_algorithms_cert):
+        cdef Writer w = Writer.__new__(Writer)
+        cdef uint64_t types = bit(EXTENSION_key_share)
         write_u16_list(w, EXTENSION_supported_versions, (VERSION_TLSv1_3,), 1)
         write_u16_list(w, EXTENSION_supported_groups, self.groups, 2)
         write_u16_list(w, EXTENSION_signature_algorithms, signature_algorithms, 2)
         write_u16_list(w, EXTENSION_signature_algorithms_cert, signature_algorithms_cert, 2)
+        write_psk_key_exchange_modes(w, self.psk_modes)
+        types |= (
+            bit(EXTENSION_supported_versions)
+            | bit(EXTENSION_supported_groups)
+            | bit(EXTENSION_signature_algorithms)
+            | bit(EXTENSION_signature_algorithms_cert)
+            | bit(EXTENSION_psk_key_exchange_modes)
+        )
         if self.protocol_names:
             write_protocol_names(w, self.protocol_names)
+            types |= bit(EXTENSION_application_layer_protocol_negotiation)
+        if self.staple_policy != STAPLE_IGNORE:
+            write_status_request(w)
+            write_empty(w, EXTENSION_signed_certificate_timestamp)
+            types |= bit(EXTENSION_status_request) | bit(EXTENSION_signed_certificate_timestamp)
+        if self.certificate_compression:
+            write_u16_list(w, EXTENSION_compress_certificate, self.certificate_compression, 1)
+            types |= bit(EXTENSION_compress_certificate)
+        if self.client_certificate_types is not None:
+            write_certificate_types(
+                w, EXTENSION_client_certificate_type, self.client_certificate_types
+            )
+            types |= bit(EXTENSION_client_certificate_type)
+        if self.server_certificate_types is not None:
+            write_certificate_types(
+                w, EXTENSION_server_certificate_type, self.server_certificate_types
+            )
+            types |= bit(EXTENSION_server_certificate_type)
+        if self.record_size_limit:
+            write_record_size_limit(w, self.record_size_limit)
+            types |= bit(EXTENSION_record_size_limit)
+        if self.post_handshake_auth:
+            write_empty(w, EXTENSION_post_handshake_auth)
+            types |= bit(EXTENSION_post_handshake_auth)
         self.hello_extensions = w.finish()
-        self.encrypted_extensions = {
-            name: encode_encrypted_extensions(name) for name in (None, *self.protocol_names)
-        }
-        self.certificate_messages = {
-            identity: encode_certificate(b"", identity.certificates)
-            for identity, _ in self.signers
-        }
-        self.certificate_request = encode_certificate_request(
-            b"", signature_algorithms, signature_algorithms_cert
+        self.hello_extension_types = types
+
+    cdef bytes certificate_message(
+        self, object identity, bint with_ocsp_response, bint with_timestamps, int algorithm
+    ):
+        """Certificate in the handshake, or CompressedCertificate where algorithm is not 0."""
+        cdef tuple key = (identity, with_ocsp_response, with_timestamps, algorithm)
+        cdef bytes message = self.certificate_messages.get(key)
+        if message is not None:
+            return message
+        message = encode_certificate(
+            b"",
+            identity.certificates,
+            identity.ocsp_response if with_ocsp_response else None,
+            identity.signed_certificate_timestamps if with_timestamps else (),
         )
+        if algorithm:
+            message = encode_compressed_certificate(
+                algorithm,
+                len(message) - HANDSHAKE_HEADER,
+                compress(algorithm, message[HANDSHAKE_HEADER:]),
+            )
+        if len(self.certificate_messages) >= MAX_KEPT_MESSAGES:
+            self.certificate_messages.clear()
+        self.certificate_messages[key] = message
+        return message
+
+    cdef bytes post_handshake_certificate_request(self, bytes certificate_request_context):
+        schemes, certificate_schemes, authorities, algorithms, with_staple = (
+            self.certificate_request_parts
+        )
+        return encode_certificate_request(
+            certificate_request_context,
+            schemes,
+            certificate_schemes,
+            authorities,
+            algorithms,
+            with_staple,
+        )
+
+
+cdef enum:
+    # Certificate messages that a Context keeps encoded.
+    MAX_KEPT_MESSAGES = 1024

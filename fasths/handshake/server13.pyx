@@ -1,30 +1,50 @@
-# The server's side of a full TLS 1.3 handshake (RFC 8446, 2 and A.2).
+# The server's side of a TLS 1.3 handshake (RFC 8446, 2 and A.2), with pre-shared keys and early
+# data.
+#
+# A ClientHello is answered in a row of decisions, any of which the application may be asked for:
+# which Context, which session, whether early data is a replay, which identity, and the signature.
+# Nothing is sent before all of them are made.
 
+import hashlib
 import os
+import time
+from functools import partial
 
+from fasths.crypto.aead cimport Suite, find_suite
 from fasths.crypto.groups cimport respond
-from fasths.crypto.key_schedule cimport TrafficSecret, Transcript
+from fasths.crypto.key_schedule cimport EarlySecret, Hash, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
 from fasths.handshake.post_handshake cimport PostHandshake
+from fasths.handshake.session cimport MAX_TICKET_LIFETIME, Session, decode_session
 from fasths.wire.constants cimport *
-from fasths.wire.extensions cimport contains_u16, find_key_share
+from fasths.wire.extensions cimport certificate_authority_names, contains_u16, find_key_share
 from fasths.wire.messages cimport *
 from fasths.wire.reader cimport Reader, read_u16, read_vector16, reader_over_bytes, remaining
 
-from fasths.wire.codes import Verify
+from fasths.crypto.key_schedule import equal_in_constant_time
+from fasths.handshake.requests import (
+    ClientHelloRequest,
+    IdentityRequest,
+    PSKRequest,
+    SessionRequest,
+)
+from fasths.wire.codes import AlertDescription, Verify
 from fasths.wire.errors import (
+    CertificateError,
     CertificateRequired,
+    DecodeError,
+    DecryptError,
     HandshakeFailure,
     IllegalParameter,
     MissingExtension,
     NoApplicationProtocol,
     ProtocolVersion,
-    UnsupportedExtension,
 )
 
 cdef enum State:
     WAIT_CLIENT_HELLO
     WAIT_RETRIED_CLIENT_HELLO
+    WAIT_END_OF_EARLY_DATA
     WAIT_CERTIFICATE
     WAIT_CERTIFICATE_VERIFY
     WAIT_FINISHED
@@ -38,11 +58,32 @@ cdef class ServerHandshake(Handshake):
 
     cdef Handshake successor(self):
         cdef TrafficSecret client, server
+        cdef PostHandshake after = PostHandshake.__new__(PostHandshake)
         client, server = self.application_secrets
-        return PostHandshake(self.config, self.outcome, client, server, True)
+        after.take_over(self, client, server)
+        if self.client_takes_tickets:
+            # RFC 8446, 4.6.1. A resumed client used one, and gets one in its place.
+            after.send_session_tickets(
+                min(self.config.session_tickets, 1) if self.session is not None
+                else self.config.session_tickets
+            )
+        return after
+
+    # --- ClientHello
+
+    cdef int negotiate(self) except -1:
+        """Answer the first ClientHello, whose Context is decided on."""
+        self.check_client_hello(self.hello)
+        # RFC 8446, 4.2.2: a cookie answers a HelloRetryRequest.
+        if self.hello.cookie is not None:
+            raise IllegalParameter("a cookie in the first ClientHello")
+        self.client_random = self.hello.random
+        self.outcome.server_name = self.hello.server_name
+        self.outcome.early_data_offered = self.hello.early_data
+        return self.find_psk()
 
     cdef int check_client_hello(self, ClientHello hello) except -1:
-        """What a ClientHello for TLS 1.3 without a PSK must be (RFC 8446, 4.1.2 and 9.2)."""
+        """What a ClientHello for TLS 1.3 must be (RFC 8446, 4.1.2 and 9.2)."""
         cdef Reader shares, share
         cdef int group
         # RFC 8446, D.5.
@@ -54,15 +95,23 @@ cdef class ServerHandshake(Handshake):
             raise ProtocolVersion("the client has no version that is allowed here")
         if hello.legacy_compression_methods != b"\x00":
             raise IllegalParameter("legacy_compression_methods is not the null method alone")
-        if hello.signature_algorithms is None:
-            raise MissingExtension("ClientHello has no signature_algorithms")
+        if hello.psk_identities is None:
+            if hello.signature_algorithms is None:
+                raise MissingExtension("ClientHello has no signature_algorithms")
+            if hello.supported_groups is None:
+                raise MissingExtension("ClientHello has no supported_groups")
+            # RFC 8446, 4.2.10: early data is under the first pre-shared key.
+            if hello.early_data:
+                raise IllegalParameter("early_data without a pre-shared key")
+        elif hello.psk_key_exchange_modes is None:
+            raise MissingExtension("ClientHello has pre_shared_key without its modes")
         # RFC 8446, 9.2: these two stand together.
-        if hello.supported_groups is None:
+        if hello.supported_groups is None and hello.key_shares is not None:
             raise MissingExtension("ClientHello has no supported_groups")
         if hello.key_shares is None:
-            raise MissingExtension("ClientHello has no key_share")
-        if hello.pre_shared_key and hello.psk_key_exchange_modes is None:
-            raise MissingExtension("ClientHello has pre_shared_key without its modes")
+            if hello.supported_groups is not None:
+                raise MissingExtension("ClientHello has no key_share")
+            return 0
         # RFC 8446, 4.2.8: no share for a group that is not in supported_groups.
         reader_over_bytes(&shares, hello.key_shares, 0)
         while remaining(&shares):
@@ -72,15 +121,185 @@ cdef class ServerHandshake(Handshake):
                 raise IllegalParameter("key_share has a group that supported_groups lacks")
         return 0
 
-    cdef int check_retried_client_hello(self, ClientHello hello, bytes message) except -1:
+    cdef int check_retried_client_hello(self, ClientHello hello) except -1:
         """RFC 8446, 4.1.2: what may have changed in a ClientHello after HelloRetryRequest."""
-        if constant_part(message) != self.constant_part:
+        if constant_part(self.message) != self.constant_part:
             raise IllegalParameter("ClientHello changed after HelloRetryRequest")
         if hello.early_data:
             raise IllegalParameter("early_data after HelloRetryRequest")
         if hello.cookie != self.cookie:
             raise IllegalParameter("the cookie is not the one of HelloRetryRequest")
         return 0
+
+    # --- Pre-shared keys (RFC 8446, 4.2.11)
+
+    cdef int find_psk(self) except -1:
+        """Find the first key of the client's that can be used; the application may be asked."""
+        cdef bytes modes = self.hello.psk_key_exchange_modes, allowed
+        cdef bint with_exchange, alone
+        self.psk_index = -1
+        if modes is not None:
+            allowed = self.config.psk_modes
+            with_exchange = PSKMODE_psk_dhe_ke in modes and PSKMODE_psk_dhe_ke in allowed
+            alone = PSKMODE_psk_ke in modes and PSKMODE_psk_ke in allowed
+            self.client_takes_tickets = with_exchange or alone
+            self.psk_alone = not with_exchange or self.hello.key_shares is None
+            if self.hello.psk_identities is not None and (
+                alone if self.psk_alone else with_exchange
+            ):
+                return self.try_next_psk()
+        return self.go_on_with_psk()
+
+    cdef int try_next_psk(self) except -1:
+        cdef bytes identity, state
+        cdef object external_psk, request
+        while True:
+            self.psk_index += 1
+            if self.psk_index == min(
+                len(self.hello.psk_identities), self.config.max_psk_identities
+            ):
+                self.psk_index = -1
+                return self.go_on_with_psk()
+            identity = self.hello.psk_identities[self.psk_index][0]
+            external_psk = self.config.external_psk_by_identity.get(identity)
+            if external_psk is not None:
+                if self.use_external_psk(external_psk):
+                    return self.go_on_with_psk()
+                continue
+            if self.config.ticket_keys is not None:
+                opened = self.config.ticket_keys.open(identity)
+                if opened is not None:
+                    state = opened[0]
+                    if self.use_session(session_of(state)):
+                        return self.go_on_with_psk()
+                    continue
+            elif len(identity) == STORED_TICKET_SIZE:
+                # Whatever comes of it: a stored session is used up by being taken.
+                identity = b"session:" + identity
+                request = SessionRequest(self.user_data, "take", identity)
+                return self.ask(
+                    request,
+                    partial(self.config.session_store.take, identity),
+                    <Continuation> stored_session_found,
+                )
+            if self.config.psk_callback is not None:
+                return self.ask(
+                    PSKRequest(self.user_data, identity),
+                    self.config.psk_callback,
+                    <Continuation> external_psk_found,
+                )
+
+    cdef bint find_psk_again(self) except -1:
+        """After HelloRetryRequest: the key that was chosen before, wherever it stands now."""
+        cdef int i
+        if self.psk_index < 0 or self.hello.psk_identities is None:
+            return False
+        for i in range(len(self.hello.psk_identities)):
+            if self.hello.psk_identities[i][0] == self.psk_identity:
+                self.psk_index = i
+                return True
+        return False
+
+    cdef bint use_external_psk(self, object external_psk) except -1:
+        cdef Hash hash = find_hash(external_psk.hash)
+        if not self.choose_suite_of_hash(hash, 0):
+            return False
+        self.early_secret = EarlySecret(hash, external_psk.key)
+        self.psk_binder_label = b"imp binder" if external_psk.imported else b"ext binder"
+        return True
+
+    cdef bint use_session(self, Session session) except -1:
+        """Resume a session, unless something forbids it: then there is a full handshake."""
+        cdef double now = time.time()
+        cdef tuple chain = None
+        cdef bint verifies = (
+            self.config.server_verify != VERIFY_NONE and not self.config.post_handshake_auth
+        )
+        if session is None or not (
+            session.created - MAX_CLOCK_SKEW <= now < session.created + session.lifetime
+            and now < session.authenticated + MAX_TICKET_LIFETIME
+        ):
+            return False
+        # RFC 6066, 3; RFC 8446, 4.2.11: for the same name.
+        if session.server_name != self.hello.server_name:
+            return False
+        if verifies and self.config.server_verify == VERIFY_REQUIRED and (
+            not session.peer_certificates
+        ):
+            return False
+        if session.peer_certificates:
+            # A client must be one that would still be believed.
+            if self.config.server_verify == VERIFY_NONE:
+                return False
+            if session.raw_public_key:
+                if session.peer_certificates[0] not in self.config.trusted_public_keys:
+                    return False
+            else:
+                try:
+                    chain = self.config.peer_verifier().verify_client(
+                        session.peer_certificates
+                    ).chain
+                except CertificateError:
+                    return False
+        if not self.choose_suite_of_hash(find_suite(session.suite_code).hash, session.suite_code):
+            return False
+        self.outcome.verified_chain = chain
+        self.early_secret = EarlySecret(self.suite.hash, session.psk())
+        self.psk_binder_label = b"res binder"
+        self.session = session
+        return True
+
+    cdef bint choose_suite_of_hash(self, Hash hash, int preferred) except -1:
+        """RFC 8446, 4.2.11: a key goes with suites of its hash; best with the same suite again."""
+        self.suite = None
+        for suite in self.config.suites:
+            if (<Suite> suite).hash is hash and contains_u16(self.hello.cipher_suites, suite.code):
+                if self.suite is None or suite.code == preferred:
+                    self.suite = suite
+        return self.suite is not None
+
+    cdef int check_binder(self) except -1:
+        """RFC 8446, 4.2.11.2: the binder of the chosen key covers the transcript so far."""
+        cdef bytes truncated = self.message[:len(self.message) - self.hello.psk_binders_size]
+        cdef Transcript transcript
+        if self.transcript is None:
+            transcript = Transcript(self.suite.hash)
+        else:
+            transcript = self.transcript.copy()
+        transcript.update(truncated)
+        if not equal_in_constant_time(
+            self.early_secret.binder(self.psk_binder_label, transcript.digest()),
+            self.hello.psk_binders[self.psk_index],
+        ):
+            raise DecryptError("the binder of a pre-shared key is wrong")
+        return 0
+
+    cdef int go_on_with_psk(self) except -1:
+        """Choose the parameters, with a pre-shared key or without one."""
+        cdef ClientHello hello = self.hello
+        cdef int group = 0
+        if self.psk_index < 0:
+            self.session = None
+            self.early_secret = None
+            self.psk_alone = False
+            self.choose_suite(hello)
+            # RFC 8446, 9.2: a full handshake needs these.
+            if hello.signature_algorithms is None or hello.key_shares is None:
+                raise MissingExtension("ClientHello has pre-shared keys alone, and none is known")
+        else:
+            self.psk_identity = hello.psk_identities[self.psk_index][0]
+        if not self.psk_alone:
+            group = self.choose_group(hello)
+        if group < 0:
+            return self.send_hello_retry_request(-group)
+        if self.config.retry_with_cookie:
+            return self.send_hello_retry_request(0)
+        self.outcome.group = group
+        if group:
+            self.key_share = find_key_share(hello.key_shares, group)
+        return self.begin_flight()
+
+    # --- Parameters
 
     cdef int choose_suite(self, ClientHello hello) except -1:
         for suite in self.config.suites:
@@ -116,67 +335,229 @@ cdef class ServerHandshake(Handshake):
                 return name
         raise NoApplicationProtocol("no application protocol in common with the client")
 
-    cdef int send_hello_retry_request(self, ClientHello hello, bytes message, int group) except -1:
+    cdef int send_hello_retry_request(self, int group) except -1:
         """Ask for a share in `group`, or with 0 just for the cookie (RFC 8446, 4.1.4)."""
         cdef bytes request
         if self.config.retry_with_cookie:
             self.cookie = os.urandom(32)
         request = encode_hello_retry_request(
-            hello.legacy_session_id, self.suite.code, group, self.cookie
+            self.hello.legacy_session_id, self.suite.code, group, self.cookie
         )
-        self.restart_transcript(message, request)
+        self.restart_transcript(self.message, request)
         self.output.append(request)
-        if hello.legacy_session_id:
+        if self.hello.legacy_session_id:
             self.output.append(CHANGE_CIPHER_SPEC)
-        self.first_key_shares = hello.key_shares
-        self.constant_part = constant_part(message)
+        # RFC 8446, 4.2.10: early data is rejected, and skipped.
+        if self.hello.early_data:
+            self.output.append(SKIP_EARLY_DATA)
+        self.first_key_shares = self.hello.key_shares
+        self.constant_part = constant_part(self.message)
+        self.retried = True
         self.retry_group = group
+        self.hello = None
+        self.message = None
         self.state = WAIT_RETRIED_CLIENT_HELLO
         return WAIT_MESSAGE
 
-    cdef int send_flight(self, ClientHello hello, bytes message, bytes client_share) except -1:
-        """ServerHello to Finished; what cannot be agreed on is refused before anything is sent."""
-        cdef int group = self.outcome.group
-        cdef bytes share, shared_secret
-        cdef bytes protocol_name = self.choose_protocol(hello)
-        cdef tuple choice = self.choose_identity(
-            hello.signature_algorithms, hello.signature_algorithms_cert
+    # --- The flight: decisions, then ServerHello to Finished
+
+    cdef int begin_flight(self) except -1:
+        cdef bytes mark
+        if self.psk_index >= 0:
+            self.check_binder()
+        self.protocol_name = self.choose_protocol(self.hello)
+        if self.hello.early_data and self.can_accept_early_data():
+            # RFC 8446, 8: only the first to come with this ticket is believed to be no replay.
+            mark = b"early data:" + hashlib.sha256(self.psk_identity).digest()
+            return self.ask(
+                SessionRequest(self.user_data, "add", mark),
+                partial(self.config.session_store.add, mark, 2 * self.config.early_data_window + 1),
+                <Continuation> replay_excluded,
+            )
+        return self.choose_server_identity()
+
+    cdef bint can_accept_early_data(self) except -1:
+        """RFC 8446, 4.2.10: with the first key, its suite and protocol, and a fresh ClientHello."""
+        cdef Session session = self.session
+        cdef double age, claimed
+        if (
+            session is None
+            or self.psk_index != 0
+            or self.retried
+            or self.config.max_early_data_size == 0
+            or session.max_early_data_size == 0
+            or session.suite_code != self.suite.code
+            or session.protocol_name != self.protocol_name
+            # The store may not know what was used before it was there
+            # (a session's time is cut to milliseconds).
+            or session.created + 0.001 < self.config.session_store.complete_since
+        ):
+            return False
+        # RFC 8446, 8.3: the age that the client tells is the one that is measured here.
+        age = time.time() - session.created
+        claimed = <double> (
+            (<long long> self.hello.psk_identities[0][1] - session.ticket_age_add) & 0xFFFFFFFF
+        ) / 1000
+        return -self.config.early_data_window <= age - claimed <= self.config.early_data_window
+
+    cdef int choose_server_identity(self) except -1:
+        """Choose whom to be, where no pre-shared key says it; the application may be asked."""
+        cdef ClientHello hello = self.hello
+        cdef tuple choice, authorities
+        cdef bint with_certificates = True, with_raw_public_keys = False
+        if self.psk_index >= 0:
+            return self.send_flight()
+        authorities = certificate_authority_names(hello.certificate_authorities)
+        if hello.server_certificate_types is not None:
+            with_certificates = CERTIFICATETYPE_X509 in hello.server_certificate_types
+            with_raw_public_keys = CERTIFICATETYPE_RawPublicKey in hello.server_certificate_types
+        if self.config.identity_callback is not None:
+            return self.ask(
+                IdentityRequest(
+                    self.user_data,
+                    by_server=True,
+                    server_name=hello.server_name,
+                    signature_schemes=hello.signature_algorithms,
+                    certificate_authorities=authorities,
+                    client_hello=self.message,
+                ),
+                self.config.identity_callback,
+                <Continuation> server_identity_chosen,
+            )
+        choice = self.choose_identity(
+            hello.server_name,
+            hello.signature_algorithms,
+            hello.signature_algorithms_cert,
+            authorities,
+            with_certificates,
+            with_raw_public_keys,
         )
         if choice is None:
+            # RFC 7250, 4.2.
+            if not with_certificates or with_raw_public_keys:
+                raise CertificateError(
+                    "no identity of a type that the client takes",
+                    alert=AlertDescription.unsupported_certificate,
+                )
             raise HandshakeFailure("no certificate that the client can check signatures of")
-        identity, self.outcome.signature_scheme = choice
-        share, shared_secret = respond(group, client_share)
+        self.identity, self.signature_scheme = choice
+        return self.send_flight()
+
+    cdef int plan_client_authentication(self) except -1:
+        """Whether the client is asked for a certificate, now or later, and of which type.
+
+        RFC 7250, 4.2: one that the client has, and that is trusted here.
+        """
+        cdef bytes types = self.hello.client_certificate_types
+        cdef bint later = self.config.post_handshake_auth
+        if self.config.server_verify == VERIFY_NONE:
+            return 0
+        self.asks_for_certificate = self.psk_index < 0 and not later
+        self.outcome.post_handshake_auth = self.hello.post_handshake_auth and later
+        if types is None or not (self.asks_for_certificate or self.outcome.post_handshake_auth):
+            return 0
+        if CERTIFICATETYPE_RawPublicKey in types and self.config.trusted_public_keys:
+            self.outcome.client_certificate_type = CERTIFICATETYPE_RawPublicKey
+        elif CERTIFICATETYPE_X509 not in types:
+            raise CertificateError(
+                "the client has no certificate of a type that is taken here",
+                alert=AlertDescription.unsupported_certificate,
+            )
+        return 0
+
+    cdef bytes encrypted_extensions(self):
+        cdef ClientHello hello = self.hello
+        cdef int client_type = -1, server_type = -1, limit = -1
+        if hello.client_certificate_types is not None and (
+            self.asks_for_certificate or self.outcome.post_handshake_auth
+        ):
+            client_type = self.outcome.client_certificate_type
+        if hello.server_certificate_types is not None and self.psk_index < 0:
+            server_type = certificate_type_of(self.identity)
+        if hello.record_size_limit >= 0:
+            limit = self.config.record_size_limit or MAX_PLAINTEXT + 1
+            # RFC 8449, 4: what is above the protocol's own limit does not raise it.
+            self.limit_records(min(hello.record_size_limit, MAX_PLAINTEXT + 1), limit)
+        if not self.accepts_early_data and client_type < 0 and server_type < 0 and limit < 0:
+            return self.config.encrypted_extensions[self.protocol_name]
+        return encode_encrypted_extensions(
+            self.protocol_name, self.accepts_early_data, client_type, server_type, limit
+        )
+
+    cdef int send_flight(self) except -1:
+        """ServerHello and all that follows, up to the signature or Finished."""
+        cdef ClientHello hello = self.hello
+        cdef bytes share = None, shared_secret = None
+        cdef int group = self.outcome.group
+        cdef TrafficSecret early = None
+        if group:
+            share, shared_secret = respond(group, self.key_share)
         if self.transcript is None:
             self.transcript = Transcript(self.suite.hash)
-        self.transcript.update(message)
+        self.transcript.update(self.message)
+        if self.accepts_early_data:
+            self.derive_early_secrets(self.transcript.digest())
+            early = self.client_secret
         self.send(
             encode_server_hello(
-                os.urandom(32), hello.legacy_session_id, self.suite.code, group, share
+                os.urandom(32),
+                hello.legacy_session_id,
+                self.suite.code,
+                group,
+                share,
+                self.psk_index,
             )
         )
         self.derive_handshake_secrets(shared_secret)
         # RFC 8446, D.4: only for a client that asked for it, and once.
-        if hello.legacy_session_id and self.constant_part is None:
+        if hello.legacy_session_id and not self.retried:
             self.output.append(CHANGE_CIPHER_SPEC)
         self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.server_secret)
-        self.change_key(READ_KEY, LEVEL_HANDSHAKE, self.client_secret)
-        self.send(self.config.encrypted_extensions[protocol_name])
-        if self.config.server_verify != VERIFY_NONE:
+        if early is not None:
+            self.change_key(READ_KEY, LEVEL_EARLY_DATA, early)
+        else:
+            if hello.early_data and not self.retried:
+                self.output.append(SKIP_EARLY_DATA)
+            self.change_key(READ_KEY, LEVEL_HANDSHAKE, self.client_secret)
+        self.plan_client_authentication()
+        self.send(self.encrypted_extensions())
+        if self.psk_index >= 0:
+            return finish_flight(self, None)
+        if self.asks_for_certificate:
             self.send(self.config.certificate_request)
-        self.send(self.config.certificate_messages[identity])
-        self.send_certificate_verify(identity, self.outcome.signature_scheme, True)
-        self.send(encode_finished(self.server_secret.finished(self.transcript.digest())))
-        self.application_secrets = self.derive_application_secrets()
-        self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.application_secrets[1])
-        self.outcome.suite = self.suite
-        self.outcome.protocol_name = protocol_name
-        self.state = WAIT_FINISHED if self.config.server_verify == VERIFY_NONE else WAIT_CERTIFICATE
-        return WAIT_MESSAGE
+        self.outcome.signature_scheme = self.signature_scheme
+        self.send_certificate(
+            b"",
+            hello.status_request,
+            hello.signed_certificate_timestamp,
+            hello.compress_certificate,
+        )
+        return self.sign_certificate_verify(<Continuation> finish_flight)
 
 
-cdef Handshake server_handshake(Configuration config):
+cdef enum:
+    STORED_TICKET_SIZE = 32
+    # Seconds by which the clocks of machines that share ticket keys may differ.
+    MAX_CLOCK_SKEW = 60
+
+
+cdef int certificate_type_of(object identity) except -1:
+    return CERTIFICATETYPE_RawPublicKey if identity.is_raw_public_key else CERTIFICATETYPE_X509
+
+
+cdef Session session_of(bytes state):
+    """A stored session, or None where it is of another version of fasths."""
+    try:
+        return decode_session(state)
+    except DecodeError:
+        return None
+
+
+cdef Handshake server_handshake(Configuration config, object user_data):
     cdef ServerHandshake handshake = ServerHandshake.__new__(ServerHandshake)
     handshake.config = config
+    handshake.user_data = user_data
+    handshake.by_server = True
     handshake.outcome = Outcome.__new__(Outcome)
     handshake.output = []
     handshake.transitions = TRANSITIONS
@@ -186,70 +567,125 @@ cdef Handshake server_handshake(Configuration config):
 
 
 cdef int read_client_hello(ServerHandshake self, bytes message) except -1:
-    cdef ClientHello hello = decode_client_hello(message)
-    cdef int group
-    self.check_client_hello(hello)
-    # RFC 8446, 4.2.2: a cookie answers a HelloRetryRequest.
-    if hello.cookie is not None:
-        raise IllegalParameter("a cookie in the first ClientHello")
-    self.client_random = hello.random
-    if hello.early_data:
-        self.output.append(SKIP_EARLY_DATA)
-    self.outcome.server_name = hello.server_name
-    self.choose_suite(hello)
-    group = self.choose_group(hello)
-    if group < 0:
-        return self.send_hello_retry_request(hello, message, -group)
-    if self.config.retry_with_cookie:
-        return self.send_hello_retry_request(hello, message, 0)
-    self.outcome.group = group
-    return self.send_flight(hello, message, find_key_share(hello.key_shares, group))
+    self.hello = decode_client_hello(message)
+    self.message = message
+    if self.config.client_hello_callback is not None:
+        return self.ask(
+            ClientHelloRequest(self.user_data, message),
+            self.config.client_hello_callback,
+            <Continuation> context_chosen,
+        )
+    return self.negotiate()
+
+
+cdef int context_chosen(ServerHandshake self, object context) except -1:
+    if context is not None:
+        self.config = context._configuration
+        self.outcome.context = context
+    return self.negotiate()
+
+
+cdef int stored_session_found(ServerHandshake self, object state) except -1:
+    if state is not None and self.use_session(session_of(state)):
+        return self.go_on_with_psk()
+    return self.try_next_psk()
+
+
+cdef int external_psk_found(ServerHandshake self, object external_psk) except -1:
+    if external_psk is not None and self.use_external_psk(external_psk):
+        return self.go_on_with_psk()
+    return self.try_next_psk()
+
+
+cdef int replay_excluded(ServerHandshake self, object is_first) except -1:
+    self.accepts_early_data = is_first
+    self.outcome.early_data_accepted = is_first
+    return self.choose_server_identity()
+
+
+cdef int server_identity_chosen(ServerHandshake self, object identity) except -1:
+    cdef bytes types = self.hello.server_certificate_types
+    if identity is None:
+        raise HandshakeFailure("the application has no identity for this client")
+    if certificate_type_of(identity) not in (b"\x00" if types is None else types):
+        raise HandshakeFailure("the identity that was chosen is of a type that the client lacks")
+    self.use_identity(identity, self.hello.signature_algorithms)
+    return self.send_flight()
+
+
+cdef int finish_flight(ServerHandshake self, object _) except -1:
+    cdef Outcome outcome = self.outcome
+    self.send(encode_finished(self.server_secret.finished(self.transcript.digest())))
+    self.application_secrets = self.derive_application_secrets()
+    self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.application_secrets[1])
+    outcome.suite = self.suite
+    outcome.protocol_name = self.protocol_name
+    if self.psk_index >= 0:
+        outcome.resumed = True
+        if self.session is not None:
+            outcome.peer_certificates = self.session.peer_certificates
+            outcome.raw_public_key = self.session.raw_public_key
+            outcome.authenticated = self.session.authenticated
+    self.hello = None
+    self.message = None
+    if self.accepts_early_data:
+        self.state = WAIT_END_OF_EARLY_DATA
+    else:
+        self.state = WAIT_CERTIFICATE if self.asks_for_certificate else WAIT_FINISHED
+    return WAIT_MESSAGE
 
 
 cdef int read_retried_client_hello(ServerHandshake self, bytes message) except -1:
     cdef ClientHello hello = decode_client_hello(message)
-    cdef bytes share
+    cdef int group = 0
+    self.hello = hello
+    self.message = message
     self.check_client_hello(hello)
-    self.check_retried_client_hello(hello, message)
+    self.check_retried_client_hello(hello)
+    if not self.find_psk_again() and self.psk_index >= 0:
+        # RFC 8446, 4.1.4: the client may only drop keys that do not go with the suite.
+        raise IllegalParameter("pre_shared_key changed after HelloRetryRequest")
     if self.retry_group:
         # RFC 8446, 4.2.8: exactly one share, for the group that was asked for.
-        share = find_key_share(hello.key_shares, self.retry_group)
-        if share is None or len(share) + 4 != len(hello.key_shares):
+        group = self.retry_group
+        self.key_share = find_key_share(hello.key_shares, group)
+        if self.key_share is None or len(self.key_share) + 4 != len(hello.key_shares):
             raise IllegalParameter("the key_share is not the one that HelloRetryRequest asked for")
-        self.outcome.group = self.retry_group
     else:
-        self.outcome.group = self.choose_group(hello)
         if hello.key_shares != self.first_key_shares:
             raise IllegalParameter("key_share changed after HelloRetryRequest")
-        share = find_key_share(hello.key_shares, self.outcome.group)
-    return self.send_flight(hello, message, share)
+        if not self.psk_alone:
+            group = self.choose_group(hello)
+            self.key_share = find_key_share(hello.key_shares, group)
+    self.outcome.group = group
+    return self.begin_flight()
+
+
+cdef int read_end_of_early_data(ServerHandshake self, bytes message) except -1:
+    decode_end_of_early_data(message)
+    self.transcript.update(message)
+    self.change_key(READ_KEY, LEVEL_HANDSHAKE, self.client_secret)
+    self.state = WAIT_FINISHED
+    return WAIT_MESSAGE
 
 
 cdef int read_certificate(ServerHandshake self, bytes message) except -1:
-    cdef Certificate certificate = decode_certificate(
-        message, self.config.max_certificate_chain_length
-    )
-    cdef list chain
+    cdef Certificate certificate = self.read_certificate_message(message)
+    self.transcript.update(message)
     if certificate.certificate_request_context:
         raise IllegalParameter("the client's Certificate has a context that was not asked for")
-    # RFC 8446, 4.4.2: extensions answer those of CertificateRequest, which asks for none.
-    if certificate.extension_types:
-        raise UnsupportedExtension("the client's Certificate has an extension")
     if certificate.certificates:
-        chain = self.read_peer_chain(certificate.certificates)
-        self.keep_verified_chain(self.config.chain_verifier().verify_client(chain), chain)
-        self.peer_certificate = chain[0]
         self.state = WAIT_CERTIFICATE_VERIFY
-    elif self.config.server_verify == VERIFY_REQUIRED:
+        return self.judge_client(certificate)
+    if self.config.server_verify == VERIFY_REQUIRED:
         raise CertificateRequired("the client sent no certificate")
-    else:
-        self.state = WAIT_FINISHED
-    self.transcript.update(message)
+    self.state = WAIT_FINISHED
     return WAIT_MESSAGE
 
 
 cdef int read_certificate_verify(ServerHandshake self, bytes message) except -1:
-    self.read_peer_signature(message, False)
+    self.read_peer_signature(message)
+    self.accept_peer()
     self.state = WAIT_FINISHED
     return WAIT_MESSAGE
 
@@ -261,7 +697,7 @@ cdef int read_finished(ServerHandshake self, bytes message) except -1:
     return WAIT_NOTHING
 
 
-cdef Transition[5] TRANSITIONS
+cdef Transition[7] TRANSITIONS
 TRANSITIONS[0] = Transition(
     WAIT_CLIENT_HELLO, HANDSHAKE_client_hello, <Step> read_client_hello
 )
@@ -276,4 +712,10 @@ TRANSITIONS[3] = Transition(
 )
 TRANSITIONS[4] = Transition(
     WAIT_FINISHED, HANDSHAKE_finished, <Step> read_finished
+)
+TRANSITIONS[5] = Transition(
+    WAIT_CERTIFICATE, HANDSHAKE_compressed_certificate, <Step> read_certificate
+)
+TRANSITIONS[6] = Transition(
+    WAIT_END_OF_EARLY_DATA, HANDSHAKE_end_of_early_data, <Step> read_end_of_early_data
 )

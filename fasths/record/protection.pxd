@@ -13,7 +13,9 @@ cdef class SealingKey:
     cdef uint8_t iv[12]
 
     cdef uint64_t remaining(self) noexcept
-    cdef int seal(self, uint8_t* record, int content_type, Py_ssize_t size) except -1
+    cdef int seal(
+        self, uint8_t* record, int content_type, Py_ssize_t size, Py_ssize_t zeros
+    ) except -1
 
 
 @cython.final

@@ -7,7 +7,7 @@ from cpython.buffer cimport PyBUF_WRITE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from fasths.crypto.aead cimport Suite
 from fasths.crypto.key_schedule cimport TrafficSecret
@@ -55,12 +55,15 @@ cdef class SealingKey:
         """How many records the key may still protect before it is to be updated."""
         return self.limit - self.sequence_number if self.sequence_number < self.limit else 0
 
-    cdef int seal(self, uint8_t* record, int content_type, Py_ssize_t size) except -1:
-        """Write the header, the type and the tag around `size` bytes of content at record + 5.
+    cdef int seal(
+        self, uint8_t* record, int content_type, Py_ssize_t size, Py_ssize_t zeros
+    ) except -1:
+        """Write the header, the type, `zeros` bytes of padding and the tag around `size` bytes of
+        content at record + 5.
 
-        The room behind the content must be 17 bytes.
+        The room behind the content must be 17 bytes and the padding.
         """
-        cdef Py_ssize_t length = size + 1 + TAG_LENGTH
+        cdef Py_ssize_t length = size + 1 + zeros + TAG_LENGTH
         cdef uint8_t* content = record + RECORD_HEADER
         if self.sequence_number == <uint64_t> -1:
             # RFC 8446, 5.3: sequence numbers do not wrap.
@@ -71,9 +74,11 @@ cdef class SealingKey:
         record[3] = <uint8_t> (length >> 8)
         record[4] = <uint8_t> length
         content[size] = <uint8_t> content_type
+        if zeros:
+            memset(content + size + 1, 0, zeros)
         self.aead.encrypt_into(
             nonce(self.iv, self.sequence_number),
-            view(content, size + 1),
+            view(content, length - TAG_LENGTH),
             PyBytes_FromStringAndSize(<const char*> record, RECORD_HEADER),
             view(content, length),
         )
@@ -88,7 +93,7 @@ cdef class SealingKey:
             raise ValueError("a record holds at most 16384 bytes")
         record = PyBytes_FromStringAndSize(NULL, RECORD_HEADER + size + 1 + TAG_LENGTH)
         memcpy(PyBytes_AS_STRING(record) + RECORD_HEADER, PyBytes_AS_STRING(content), size)
-        self.seal(<uint8_t*> PyBytes_AS_STRING(record), content_type, size)
+        self.seal(<uint8_t*> PyBytes_AS_STRING(record), content_type, size, 0)
         return record
 
 

@@ -17,6 +17,8 @@ cdef class RecordReader:
     # Whether early data is skipped until a record opens, and how many bytes of it still may be.
     cdef bint skip
     cdef Py_ssize_t skippable
+    # RFC 8449: content, type and padding of a protected record.
+    cdef Py_ssize_t max_inner_plaintext
     cdef int empty_records
     cdef int max_empty_records
     # Whether the peer may still fail before it has keys, and say so in an alert without any.

@@ -30,6 +30,7 @@ cdef class RecordReader:
 
     def __cinit__(self, int max_empty_records):
         self.max_empty_records = max_empty_records
+        self.max_inner_plaintext = MAX_PLAINTEXT + 1
 
     cdef Py_ssize_t room(self) except -1:
         """Make room behind the received bytes; how much there is."""
@@ -161,8 +162,8 @@ cdef class RecordReader:
         self.skip = False
         self.allow_plaintext_alert = False
         # RFC 8446, 5.4: the limit holds for content, type and padding together.
-        if length > MAX_PLAINTEXT + 1:
-            raise RecordOverflow("a record is longer than the protocol allows")
+        if length > self.max_inner_plaintext:
+            raise RecordOverflow("a record is longer than is allowed")
         # RFC 8446, 5.4: the content type is the last octet that is not zero.
         while length and self.content[length - 1] == 0:
             length -= 1

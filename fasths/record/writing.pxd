@@ -8,6 +8,10 @@ from fasths.record.protection cimport SealingKey
 cdef class RecordWriter:
     cdef SealingKey key
     cdef int legacy_record_version
+    # How much content a protected record may have (RFC 8449), and the multiple of which it is
+    # padded to (RFC 8446, 5.4), 0 for none.
+    cdef Py_ssize_t max_content
+    cdef Py_ssize_t padding
     # Handshake messages that are not yet in a record.
     cdef list flight
     # Records that are not yet taken by the transport: the bytes being sent, and those after them.
@@ -19,6 +23,12 @@ cdef class RecordWriter:
     cdef int close_flight(self) except -1
     cdef int set_key(self, SealingKey key) except -1
     cdef int add_record(self, int content_type, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int add_records(
+        self, int content_type, const uint8_t* data, Py_ssize_t size, Py_ssize_t max_content
+    ) except -1
+    cdef int add_padded_records(
+        self, int content_type, const uint8_t* data, Py_ssize_t size, Py_ssize_t max_content
+    ) except -1
     cdef int add_change_cipher_spec(self) except -1
     cdef int append(self, bytes records) except -1
     cdef int discard(self) except -1

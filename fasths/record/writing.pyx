@@ -19,6 +19,7 @@ cdef class RecordWriter:
 
     def __cinit__(self):
         self.legacy_record_version = VERSION_TLSv1_2
+        self.max_content = MAX_PLAINTEXT
 
     cdef int add_handshake(self, bytes message) except -1:
         if self.flight is None:
@@ -49,17 +50,27 @@ cdef class RecordWriter:
 
     cdef int add_record(self, int content_type, const uint8_t* data, Py_ssize_t size) except -1:
         """Put `size` bytes, at least one, into as few records as can hold them."""
-        cdef Py_ssize_t count, overhead, length
+        return self.add_records(content_type, data, size, self.max_content)
+
+    cdef int add_records(
+        self, int content_type, const uint8_t* data, Py_ssize_t size, Py_ssize_t max_content
+    ) except -1:
+        """add_record() with at most max_content bytes in each."""
+        cdef Py_ssize_t count, overhead = RECORD_HEADER + 1 + TAG_LENGTH, length
         cdef bytes records
         cdef uint8_t* at
         if content_type != CONTENT_handshake:
             self.close_flight()
-        overhead = RECORD_HEADER if self.key is None else RECORD_HEADER + 1 + TAG_LENGTH
-        count = (size + MAX_PLAINTEXT - 1) // MAX_PLAINTEXT
+        if self.key is None:
+            overhead = RECORD_HEADER
+            max_content = MAX_PLAINTEXT
+        elif self.padding:
+            return self.add_padded_records(content_type, data, size, max_content)
+        count = (size + max_content - 1) // max_content
         records = PyBytes_FromStringAndSize(NULL, size + count * overhead)
         at = <uint8_t*> PyBytes_AS_STRING(records)
         while size > 0:
-            length = min(size, <Py_ssize_t> MAX_PLAINTEXT)
+            length = min(size, max_content)
             memcpy(at + RECORD_HEADER, data, length)
             if self.key is None:
                 at[0] = <uint8_t> content_type
@@ -68,11 +79,35 @@ cdef class RecordWriter:
                 at[3] = <uint8_t> (length >> 8)
                 at[4] = <uint8_t> length
             else:
-                self.key.seal(at, content_type, length)
+                self.key.seal(at, content_type, length, 0)
             at += length + overhead
             data += length
             size -= length
         return self.append(records)
+
+    cdef int add_padded_records(
+        self, int content_type, const uint8_t* data, Py_ssize_t size, Py_ssize_t max_content
+    ) except -1:
+        """Protected records whose content, type and padding are a multiple of `padding` long.
+
+        RFC 8446, 5.4: but for what would be longer than a record may be.
+        """
+        cdef Py_ssize_t length, zeros
+        cdef bytes record
+        cdef uint8_t* at
+        while size > 0:
+            length = min(size, max_content)
+            zeros = min(-(length + 1) % self.padding, self.max_content - length)
+            record = PyBytes_FromStringAndSize(
+                NULL, RECORD_HEADER + length + 1 + zeros + TAG_LENGTH
+            )
+            at = <uint8_t*> PyBytes_AS_STRING(record)
+            memcpy(at + RECORD_HEADER, data, length)
+            self.key.seal(at, content_type, length, zeros)
+            self.append(record)
+            data += length
+            size -= length
+        return 0
 
     cdef int add_change_cipher_spec(self) except -1:
         """The record of middlebox compatibility (RFC 8446, D.4), never protected."""

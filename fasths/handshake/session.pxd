@@ -1,0 +1,36 @@
+cimport cython
+
+
+cdef enum:
+    # RFC 8446, 4.6.1: seven days, in seconds; for a ticket, and for all that comes from one full
+    # handshake.
+    MAX_TICKET_LIFETIME = 604800
+
+
+@cython.final
+cdef class Session:
+    cdef readonly int suite_code
+    # The PSK; it is derived from the other two where it is not there yet.
+    cdef bytes secret
+    cdef bytes resumption_secret
+    cdef bytes ticket_nonce
+    # Seconds since the epoch, and seconds.
+    cdef readonly double created
+    cdef readonly long long lifetime
+    # When the handshake was that all the keys come from.
+    cdef readonly double authenticated
+    cdef readonly long long ticket_age_add
+    cdef readonly long long max_early_data_size
+    cdef readonly str server_name
+    cdef readonly bytes protocol_name
+    cdef readonly tuple peer_certificates
+    # peer_certificates is one SubjectPublicKeyInfo (RFC 7250).
+    cdef readonly bint raw_public_key
+    # What a client offers; a server's own has none.
+    cdef readonly bytes ticket
+
+    cdef bytes psk(self)
+    cdef bytes encode(self)
+
+
+cdef Session decode_session(bytes data)

@@ -1,0 +1,176 @@
+# What both sides keep of a connection in order to resume it (RFC 8446, 2.2 and 4.6.1).
+#
+# A client keeps it with the ticket that it got. A server seals the same fields into the ticket, or
+# puts them into a store under the ticket; its own Session has no ticket.
+
+from libc.stdint cimport uint64_t
+
+from fasths.crypto.key_schedule cimport ResumptionSecret
+from fasths.wire.reader cimport (
+    Reader,
+    finish,
+    read_u8,
+    read_u16,
+    read_u32,
+    read_vector8,
+    read_vector16,
+    read_vector24,
+    reader_over_bytes,
+    remaining,
+    take_rest,
+)
+from fasths.wire.writer cimport Writer
+
+from fasths.crypto.aead import find_suite
+from fasths.wire.codes import CipherSuite, TLSVersion
+from fasths.wire.errors import DecodeError
+
+cdef enum:
+    FORMAT = 1
+    VERSION_TLSv1_3 = 0x0304
+
+
+cdef class Session:
+    """What is needed to resume a connection; immutable.
+
+    created: when the ticket was made or received, as time.time() gives it. lifetime: seconds from
+    then on. peer_certificates: the peer's chain in DER, or its public key (raw_public_key).
+    max_early_data_size: bytes of 0-RTT data that may be sent with it; 0: none.
+    """
+
+    def __init__(self):
+        raise TypeError("a Session comes from a connection, or from Session.from_bytes()")
+
+    @property
+    def version(self):
+        """The protocol version."""
+        return TLSVersion.TLSv1_3
+
+    @property
+    def cipher_suite(self):
+        """The cipher suite of the connection."""
+        return CipherSuite(self.suite_code)
+
+    @property
+    def alpn_protocol(self):
+        """The application protocol of the connection, or None."""
+        if self.protocol_name is None:
+            return None
+        return self.protocol_name.decode("ascii", "backslashreplace")
+
+    @property
+    def expires(self):
+        """Until when it can be used, as time.time() gives it."""
+        return self.created + self.lifetime
+
+    def to_bytes(self):
+        """Everything, in a form that Session.from_bytes() takes. It holds secrets."""
+        return self.encode()
+
+    @staticmethod
+    def from_bytes(data):
+        """The Session that to_bytes() was called of.
+
+        TypeError: data is not bytes. ValueError: it is not a session.
+        """
+        if not isinstance(data, bytes):
+            raise TypeError("a session is loaded from bytes")
+        try:
+            return decode_session(data)
+        except DecodeError as error:
+            raise ValueError(f"this is not a session: {error.reason}") from None
+
+    cdef bytes psk(self):
+        if self.secret is None:
+            hash = find_suite(self.suite_code).hash
+            self.secret = ResumptionSecret(hash, self.resumption_secret).psk(self.ticket_nonce)
+            self.resumption_secret = None
+        return self.secret
+
+    cdef bytes encode(self):
+        cdef Writer w = Writer.__new__(Writer)
+        cdef Py_ssize_t certificates
+        w.u8(FORMAT)
+        w.u16(VERSION_TLSv1_3)
+        w.u16(self.suite_code)
+        w.vector(self.psk(), 1)
+        write_time(w, self.created)
+        write_time(w, self.authenticated)
+        w.u32(self.lifetime)
+        w.u32(self.ticket_age_add)
+        w.u32(self.max_early_data_size)
+        w.vector(b"" if self.server_name is None else self.server_name.encode("ascii"), 1)
+        w.vector(b"" if self.protocol_name is None else self.protocol_name, 1)
+        w.u8(self.raw_public_key)
+        certificates = w.open(3)
+        for certificate in self.peer_certificates:
+            w.vector(certificate, 3)
+        w.close(certificates, 3)
+        w.vector(b"" if self.ticket is None else self.ticket, 2)
+        return w.finish()
+
+    def __eq__(self, other):
+        return isinstance(other, Session) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self):
+        return hash((self.ticket, self.created))
+
+    def __reduce__(self):
+        return Session.from_bytes, (self.to_bytes(),)
+
+    def __repr__(self):
+        return f"<fasths.Session with {self.server_name}, {self.cipher_suite.name}>"
+
+
+cdef int write_time(Writer w, double time) except -1:
+    cdef uint64_t milliseconds = <uint64_t> (time * 1000)
+    w.u32(<long long> (milliseconds >> 32))
+    return w.u32(<long long> (milliseconds & 0xFFFFFFFF))
+
+
+cdef double read_time(Reader* r) except -1:
+    cdef long long high = read_u32(r)
+    return <double> (high * 0x100000000 + read_u32(r)) / 1000
+
+
+cdef Session decode_session(bytes data):
+    """DecodeError: it is not a session of this version of fasths."""
+    cdef Reader r, vector, certificate
+    cdef Session session = Session.__new__(Session)
+    cdef list certificates = []
+    reader_over_bytes(&r, data, 0)
+    if read_u8(&r) != FORMAT or read_u16(&r) != VERSION_TLSv1_3:
+        raise DecodeError("its version is unknown")
+    session.suite_code = read_u16(&r)
+    read_vector8(&r, &vector, 1)
+    session.secret = take_rest(&vector)
+    try:
+        if find_suite(session.suite_code).hash.length != len(session.secret):
+            raise DecodeError("its secret has a wrong length")
+    except KeyError:
+        raise DecodeError("its cipher suite is unknown") from None
+    session.created = read_time(&r)
+    session.authenticated = read_time(&r)
+    session.lifetime = read_u32(&r)
+    session.ticket_age_add = read_u32(&r)
+    session.max_early_data_size = read_u32(&r)
+    read_vector8(&r, &vector, 0)
+    if remaining(&vector):
+        try:
+            session.server_name = take_rest(&vector).decode("ascii")
+        except UnicodeDecodeError:
+            raise DecodeError("its server name is not ASCII") from None
+    read_vector8(&r, &vector, 0)
+    if remaining(&vector):
+        session.protocol_name = take_rest(&vector)
+    session.raw_public_key = read_u8(&r) == 1
+    read_vector24(&r, &vector, 0)
+    while remaining(&vector):
+        read_vector24(&vector, &certificate, 1)
+        certificates.append(take_rest(&certificate))
+    session.peer_certificates = tuple(certificates)
+    read_vector16(&r, &vector, 0)
+    if remaining(&vector):
+        session.ticket = take_rest(&vector)
+    finish(&r)
+    return session

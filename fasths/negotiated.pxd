@@ -1,0 +1,8 @@
+from fasths._core cimport Engine
+
+
+cdef class Negotiated:
+    cdef object __weakref__
+    cdef Engine _engine
+    cdef object _context
+    cdef object _hostname
