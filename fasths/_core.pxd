@@ -23,19 +23,15 @@ cdef class Engine:
     # Application data of the current record that was not read yet; it lies in the reader's buffer.
     cdef uint8_t* data
     cdef Py_ssize_t data_size
-    # What a server received as early data (RFC 8446, 4.2.10), and how much of it.
-    cdef list early_data
-    cdef Py_ssize_t early_data_size
-    # How much early data a client may still send; whether it sent any.
+    # What a server received as early data (RFC 8446, 4.2.10).
+    cdef object early_data
+    # How much early data a client may still send, and whether it sent any.
     cdef readonly long long early_data_room
     cdef readonly bint early_data_sent
     # Levels of the keys; what limits protected records that arrive (RFC 8449), 0 for nothing.
     cdef int read_level
     cdef int write_level
     cdef int receive_limit
-    # Dynamic record sizing: bytes sent since the connection was idle, and when that was.
-    cdef Py_ssize_t burst
-    cdef double last_write
     cdef int warning_alerts
     cdef int change_cipher_specs
     cdef readonly bint by_server
@@ -69,7 +65,6 @@ cdef class Engine:
     cdef int require_idle(self) except -1
     cdef int report(self, str direction, int content_type, bytes data) except -1
     cdef int inform(self, str event, str detail) except -1
-    cdef Py_ssize_t record_size(self, Py_ssize_t size) except -1
     cdef int fail(self, object error) except -1
     cdef int end_handshake(self) except -1
     cpdef object space(self)

@@ -7,7 +7,7 @@
 # A step that the application has a Request to answer for is suspended: nothing of it is carried
 # out, and no message is taken, until a call finds the answer.
 
-from time import monotonic
+from collections import deque
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -19,7 +19,7 @@ from fasths.handshake.base cimport *
 from fasths.handshake.client13 cimport ClientHandshake, client_handshake
 from fasths.handshake.configuration cimport Configuration
 from fasths.handshake.post_handshake cimport PostHandshake
-from fasths.handshake.server13 cimport server_handshake
+from fasths.handshake.server13 cimport ServerHandshake, server_handshake
 from fasths.handshake.session cimport Session
 from fasths.record.handshake_framing cimport HandshakeFraming
 from fasths.record.protection cimport opening_key, sealing_key
@@ -53,15 +53,8 @@ cdef enum:
 cdef enum:
     # How much application data one write() seals before it is handed to the transport.
     WRITE_SIZE = 4 * MAX_PLAINTEXT
-    # Dynamic record sizing: records that fit into a packet, for the first bytes after an idle time.
-    SMALL_RECORD = 1369
-    BURST_SIZE = 1 << 17
     # RFC 8446, 5.1: what the record of a first ClientHello may say.
     VERSION_TLSv1_0 = 0x0301
-
-
-# Seconds without a write after which records begin small again.
-cdef double BURST_IDLE = 1.0
 
 
 cdef str alert_name(int description):
@@ -181,12 +174,12 @@ cdef class Engine:
 
     cdef int take_early_data(self) except -1:
         """RFC 8446, 4.2.10: as much as was permitted, and kept apart from other data."""
-        self.early_data_size += self.reader.content_size
-        if self.early_data_size > self.config.max_early_data_size:
+        self.early_data_room -= self.reader.content_size
+        if self.early_data_room < 0:
             raise UnexpectedMessage("more early data than was permitted")
         if self.reader.content_size:
             if self.early_data is None:
-                self.early_data = []
+                self.early_data = deque()
             self.early_data.append(
                 PyBytes_FromStringAndSize(<char*> self.reader.content, self.reader.content_size)
             )
@@ -209,8 +202,11 @@ cdef class Engine:
             return wait
         if was_suspended:
             self.inform("resumed", "")
-        # A callback may have chosen another Context.
-        self.config = self.handshake.config
+        if self.config is not self.handshake.config:
+            # A callback has chosen another Context.
+            self.config = self.handshake.config
+            self.framing.max_message_size = self.config.max_handshake_message_size
+            self.reader.max_empty_records = self.config.max_empty_records
         self.carry_out()
         if wait == WAIT_NOTHING and not self.complete:
             self.complete = True
@@ -267,7 +263,9 @@ cdef class Engine:
             return 0
         self.handshake.output = []
         for event in output:
-            if self.close_notify_sent and type(event) is not KeyChange:
+            if self.close_notify_sent and (
+                type(event) is bytes or event is CHANGE_CIPHER_SPEC
+            ):
                 # RFC 8446, 6.1: nothing follows a close_notify.
                 continue
             if type(event) is bytes:
@@ -280,7 +278,12 @@ cdef class Engine:
                 self.carry_out_limits(event)
             elif event is SKIP_EARLY_DATA:
                 self.reader.skip = True
-                self.reader.skippable = self.config.max_skipped_early_data
+                # RFC 8446, 4.2.10: as much as the client may have been permitted to send.
+                self.reader.skippable = max(
+                    self.config.max_skipped_early_data,
+                    self.config.max_early_data_size,
+                    self.outcome.max_early_data_size,
+                )
         self.writer.close_flight()
         self.writer.legacy_record_version = VERSION_TLSv1_2
         if self.message_callback is not None and not self.close_notify_sent:
@@ -306,6 +309,8 @@ cdef class Engine:
                 self.by_server and change.level <= LEVEL_HANDSHAKE
             )
             self.read_level = change.level
+            if change.level == LEVEL_EARLY_DATA:
+                self.early_data_room = (<ServerHandshake> self.handshake).early_data_limit()
             self.limit_received_records()
         else:
             self.write_level = change.level
@@ -561,7 +566,7 @@ cdef class Engine:
                 if records < <uint64_t> (WRITE_SIZE // self.writer.max_content):
                     size = min(size, <Py_ssize_t> (records * self.writer.max_content))
                 if self.config.dynamic_record_sizing:
-                    size = min(size, self.record_size(size))
+                    size = self.writer.record_size(size)
                 self.writer.add_record(
                     CONTENT_application_data, <const uint8_t*> view.buf + start + done, size
                 )
@@ -572,22 +577,6 @@ cdef class Engine:
         finally:
             PyBuffer_Release(&view)
         return done
-
-    cdef Py_ssize_t record_size(self, Py_ssize_t size) except -1:
-        """How much the next record may hold, where records begin small.
-
-        While the peer's window is small a record that fits into one packet can be read at once;
-        later, large records cost less.
-        """
-        cdef double now = monotonic()
-        if now - self.last_write > BURST_IDLE:
-            self.burst = 0
-        self.last_write = now
-        if self.burst >= BURST_SIZE:
-            return size
-        size = min(size, <Py_ssize_t> SMALL_RECORD)
-        self.burst += size
-        return size
 
     def write_early_data(self, object data):
         """Protect early data (RFC 8446, 4.2.10), or a server's data before the client is done.
@@ -609,7 +598,7 @@ cdef class Engine:
                 return False
             else:
                 self.early_data_room -= view.len
-                self.early_data_sent = True
+                self.early_data_sent = self.early_data_sent or view.len > 0
             if view.len:
                 self.writer.add_record(
                     CONTENT_application_data, <const uint8_t*> view.buf, view.len
@@ -622,11 +611,13 @@ cdef class Engine:
 
     def want_early_data(self):
         """Offer early data (RFC 8446, 4.2.10), if the session permits; before the handshake."""
-        (<ClientHandshake> self.handshake).wants_early_data = True
+        if self.error is None:
+            (<ClientHandshake> self.handshake).wants_early_data = True
 
     def set_session(self, Session session):
         """What a client offers to resume; before the handshake."""
-        (<ClientHandshake> self.handshake).session = session
+        if self.error is None:
+            (<ClientHandshake> self.handshake).session = session
 
     def take_early_data_received(self, Py_ssize_t size):
         """At most `size` bytes of the early data that a server received; empty: none is here."""
@@ -637,7 +628,7 @@ cdef class Engine:
         if len(first) > size:
             self.early_data[0] = first[size:]
             return first[:size]
-        return self.early_data.pop(0)
+        return self.early_data.popleft()
 
     @property
     def can_send_early_data(self):
@@ -786,6 +777,10 @@ cdef class Engine:
     @property
     def post_handshake_auth(self):
         return self.outcome.post_handshake_auth
+
+    @property
+    def takes_tickets(self):
+        return self.outcome.takes_tickets
 
     @property
     def request(self):

@@ -21,7 +21,7 @@ cdef class Connection(Negotiated):
     cdef Py_ssize_t _write_pending
     # The method whose message or data is queued, but was not taken by the BIO.
     cdef object _unsent
-    cdef bint _rejection_reported
+    cdef bint _early_data_settled
     cdef bint _close_notify_flushed
 
     cdef _make_engine(self, bint by_server, server_name, hostname)
@@ -29,6 +29,7 @@ cdef class Connection(Negotiated):
     cdef int _progress(self) except -2
     cdef bint _may_send(self, method) except -1
     cdef int _send(self, method) except -2
+    cdef _take_in(self)
     cdef int _copy_into(self, object buffer, bint peek) except -2
     cdef int _nothing(self) except -2
     cdef int _fetch(self) except -2

@@ -101,8 +101,8 @@ class Connection(Negotiated):
         self._write_pending = 0
         # The method whose message or data is queued, but was not taken by the BIO.
         self._unsent: str | None = None
-        # do_handshake() has reported EARLY_DATA_REJECTED.
-        self._rejection_reported = False
+        # do_handshake() has said whether early data was accepted.
+        self._early_data_settled = False
         # shutdown() has returned 0 once.
         self._close_notify_flushed = False
 
@@ -205,17 +205,18 @@ class Connection(Negotiated):
         code = engine.do_handshake()
         if code == _SSL:
             return self._failed()
-        if (engine.has_output() or self._unflushed) and not self._flush():
+        # A server that is established sends tickets at most, and a client that does not want them
+        # may be gone: what it has sent can still be read.
+        if (engine.has_output() or self._unflushed) and not self._flush(
+            code == _NONE and engine.by_server
+        ):
             return -1
         if code == _NONE:
-            if (
-                engine.early_data_sent
-                and not engine.early_data_accepted
-                and not self._rejection_reported
-            ):
-                self._rejection_reported = True
-                self._code = EARLY_DATA_REJECTED
-                return -1
+            if engine.early_data_sent and not self._early_data_settled:
+                self._early_data_settled = True
+                if not engine.early_data_accepted:
+                    self._code = EARLY_DATA_REJECTED
+                    return -1
         elif code == _ZERO_RETURN:
             self._code = ZERO_RETURN
         elif code != _WANT_READ:
@@ -283,11 +284,14 @@ class Connection(Negotiated):
         """Send a client more tickets (RFC 8446, 4.6.1), by a server that is established.
 
         Returns 1, or -1 as do_handshake() does. Repeated after WANT_WRITE it only goes on sending.
-        RuntimeError: the connection is not an established server, or closed for writing.
+        RuntimeError: the connection is not an established server, or closed for writing, or the
+        client has no use for tickets (RFC 8446, 4.2.9).
         """
         engine = self._engine
         if engine is None or not engine.by_server or not engine.established:
             raise RuntimeError("send_session_tickets() needs an established server")
+        if not engine.takes_tickets:
+            raise RuntimeError("the client has no use for tickets")
         if not 1 <= count <= 255:
             raise ValueError("1 to 255 tickets can be sent at once")
         if self._may_send("send_session_tickets()"):
@@ -310,7 +314,7 @@ class Connection(Negotiated):
         engine = self._engine
         if engine is None:
             return self._without_role()
-        if engine.established and engine.by_server:
+        if engine.established and engine.by_server and self._unsent != method:
             return self.write(data)
         view = memoryview(data)
         if not view.c_contiguous:
@@ -329,7 +333,28 @@ class Connection(Negotiated):
             if not engine.write_early_data(view) and engine.error is None:
                 self._code = EARLY_DATA_REJECTED
                 return -1
-        return view.nbytes if self._send(method) == 1 else -1
+        if self._send(method) == 1:
+            return view.nbytes
+        if engine.error is None:
+            self._take_in()
+        return -1
+
+    def _take_in(self) -> None:
+        """Read what is there, while nothing can be written: the peer may wait for that, too."""
+        engine = self._engine
+        assert engine is not None
+        # What was opened and is still to be read lies in the same buffer.
+        if engine.available() or not getattr(self._read_bio, "pending", 0):
+            return
+        space = engine.space()
+        if not space:
+            return
+        try:
+            count = self._read_bio.read_into(space)
+        except OSError:
+            return
+        if count > 0:
+            engine.filled(count)
 
     def read_early_data(self, size: int = 16384) -> bytes | None:
         """Receive at most `size` bytes of a client's 0-RTT data, by a server.
@@ -358,7 +383,7 @@ class Connection(Negotiated):
             if blocked:
                 return None
             code = self._progress()
-            if code == _ZERO_RETURN:
+            if code == _ZERO_RETURN and not engine.has_early_data:
                 return b""
             # What has arrived by now is returned before anything else is waited for.
             blocked = code < 0
@@ -403,7 +428,11 @@ class Connection(Negotiated):
         were already taken. RuntimeError: shutdown() was called before.
         """
         engine = self._engine
-        if engine is None or not engine.established:
+        if (
+            engine is None
+            or not engine.established
+            or (engine.early_data_sent and not self._early_data_settled)
+        ):
             if self.do_handshake() != 1:
                 return -1
             engine = self._engine
@@ -488,7 +517,11 @@ class Connection(Negotiated):
     def _fetch(self) -> int:
         """Make application data available: 1, 0 after close_notify, or -1."""
         engine = self._engine
-        if engine is None or not engine.established:
+        if (
+            engine is None
+            or not engine.established
+            or (engine.early_data_sent and not self._early_data_settled)
+        ):
             if (result := self.do_handshake()) != 1:
                 return result
             engine = self._engine
@@ -516,7 +549,9 @@ class Connection(Negotiated):
                 self._code = ZERO_RETURN
                 return 0
             else:
-                self._code = SSLErrorCode(code)
+                # What is unsent comes first.
+                if not blocked:
+                    self._code = SSLErrorCode(code)
                 return -1
 
     # --- The end

@@ -134,7 +134,8 @@ class Context:
         a key exchange, and so without forward secrecy.
     external_psks: ExternalPSK objects that a client offers, and a server knows.
     max_early_data_size: how many bytes of 0-RTT data a server takes with a ticket; 0: none. They
-        can be trusted less than other data (RFC 8446, 8 and E.5).
+        can be trusted less than other data (RFC 8446, 8 and E.5). With ticket_keys, the
+        session_store has to be given, and be the one of all servers that use these keys.
     early_data_window: by how many seconds a ClientHello with early data may be late.
 
     Records:
@@ -243,14 +244,20 @@ class Context:
             if not set(identity.signature_schemes) & set(self.signature_schemes):
                 raise ValueError("an identity can sign with none of the signature_schemes")
         keys = _public_keys(trusted_public_keys)
+        if max_early_data_size and ticket_keys is not None and session_store is None:
+            # RFC 8446, 8: a replay must not find a server that has the keys, but not the marks.
+            raise ValueError(
+                "early data with ticket_keys needs a session_store of all who use them"
+            )
         if ticket_keys is None and session_store is None:
             ticket_keys = TicketKeys(accept_for=_MAX_SESSION_LIFETIME)
         set_once("ticket_keys", _optional(ticket_keys, TicketKeys, "ticket_keys"))
         lifetime = _whole(session_lifetime, "session_lifetime", 1, _MAX_SESSION_LIFETIME)
         if self.ticket_keys is not None and self.ticket_keys.accept_for < lifetime:
             raise ValueError("ticket_keys.accept_for is shorter than session_lifetime")
-        set_once("session_store", MemorySessionStore() if session_store is None else session_store)
-        set_once("session_cache", session_cache)
+        store = MemorySessionStore() if session_store is None else session_store
+        set_once("session_store", _optional(store, SessionStore, "session_store"))
+        set_once("session_cache", _optional(session_cache, SessionCache, "session_cache"))
         set_once(
             "_configuration",
             Configuration(
@@ -438,6 +445,8 @@ def _public_keys(values: Iterable[bytes]) -> tuple[bytes, ...]:
 def _compression(
     values: Iterable[CertificateCompressionAlgorithm | str],
 ) -> tuple[CertificateCompressionAlgorithm, ...]:
+    if isinstance(values, str):
+        raise TypeError("certificate_compression must be a sequence, not one str")
     algorithms = tuple(values)
     if not algorithms:
         return ()

@@ -7,7 +7,9 @@ is told so, everybody after it is not, and that is what keeps early data from be
 lose a mark would let a replay in, so a mark stays for all its lifetime, and a store that is full of
 marks says of another one that it is not the first.
 
-Lifetimes are counted by the wall clock, because stores are shared by machines.
+Stores that are shared by machines count lifetimes by the wall clock. Whose marks are not shared, as
+those in memory, has a `scope`: tickets carry it, and early data is accepted only where the marks
+are that know of it.
 """
 
 from __future__ import annotations
@@ -91,7 +93,16 @@ class MemorySessionStore:
     Raises TypeError or ValueError for a maximum that is not a whole number of 1 or more.
     """
 
-    __slots__ = ("_expiries", "_lock", "_marks", "_maximum", "_values", "complete_since")
+    __slots__ = (
+        "_expiries",
+        "_lock",
+        "_marks",
+        "_maximum",
+        "_process",
+        "_scope",
+        "_values",
+        "complete_since",
+    )
 
     complete_since: Final[float]
 
@@ -105,11 +116,21 @@ class MemorySessionStore:
         # A heap of (when it expires, key, whether a mark). Values that were taken or replaced stay
         # in it until their time or until too many of them are there.
         self._expiries: list[tuple[float, bytes, bool]] = []
-        self.complete_since = time()
+        self.complete_since = 0.0
+        self._scope = os.urandom(8)
+        self._process = os.getpid()
+
+    @property
+    def scope(self) -> bytes:
+        """What tells this store from others, in other processes and in forked ones."""
+        if self._process != os.getpid():
+            self._scope = os.urandom(8)
+            self._process = os.getpid()
+        return self._scope
 
     def put(self, key: bytes, value: bytes, lifetime: float) -> None:
         """Keep a value for so many seconds. It is dropped where only marks could make room."""
-        now = time()
+        now = monotonic()
         with self._lock:
             self._drop_expired(now)
             self._values.pop(key, None)
@@ -123,7 +144,7 @@ class MemorySessionStore:
         """The value, which counts as used."""
         with self._lock:
             found = self._values.get(key)
-            if found is None or found[0] <= time():
+            if found is None or found[0] <= monotonic():
                 return None
             self._values.move_to_end(key)
             return found[1]
@@ -132,11 +153,11 @@ class MemorySessionStore:
         """The value, which is then gone."""
         with self._lock:
             found = self._values.pop(key, None)
-            return None if found is None or found[0] <= time() else found[1]
+            return None if found is None or found[0] <= monotonic() else found[1]
 
     def add(self, key: bytes, lifetime: float, request: SessionRequest | None = None) -> bool:
         """Whether this is the first mark of its key; False where it has no room."""
-        now = time()
+        now = monotonic()
         with self._lock:
             self._drop_expired(now)
             if self._marks.get(key, now) > now or not lifetime > 0 or not self._make_room():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class Identity:
     __slots__ = (
         "certificates",
         "chain_signature_schemes",
+        "digest",
         "is_raw_public_key",
         "issuers",
         "names",
@@ -133,6 +135,7 @@ class Identity:
         if not schemes:
             raise ValueError("TLS 1.3 has no signature scheme for this kind of key")
         self.certificates = certificates
+        self.digest = sha256(certificates[0]).digest()
         self.signature_schemes = schemes
         self.private_key = private_key
         self.signer = signer

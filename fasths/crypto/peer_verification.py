@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from threading import Lock
 
 from cryptography import x509
@@ -39,7 +38,6 @@ MAX_KEPT_CHAIN = 1 << 14
 _TLS_FEATURE = bytes.fromhex("2b06010505070118")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PeerCertificate:
     """What the handshake needs of a peer's certificate, the first one of those it sent.
 
@@ -48,32 +46,56 @@ class PeerCertificate:
     such a key.
     """
 
-    certificates: tuple[bytes, ...]
-    public_key: CertificatePublicKeyTypes | None
-    signature_schemes: tuple[int, ...]
+    __slots__ = ("certificates", "public_key", "signature_schemes")
+
+    def __init__(
+        self,
+        certificates: tuple[bytes, ...],
+        public_key: CertificatePublicKeyTypes | None,
+        signature_schemes: tuple[int, ...],
+    ) -> None:
+        self.certificates = certificates
+        self.public_key = public_key
+        self.signature_schemes = signature_schemes
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class VerifiedPeer(PeerCertificate):
     """A peer whose chain was accepted.
 
     path: from its certificate to the anchor. chain: the same for the application, the peer's
     certificates in DER and others, the anchor as a rule, as objects. Parsed certificates are many
     times as large; a connection keeps those of anchors only, which all connections share.
-    expires: when the first certificate of the path does, as time.time() counts. requires_staple:
-    whether the peer's certificate is only good with a stapled OCSP response (RFC 7633).
+    requires_staple: whether the peer's certificate is only good with a stapled OCSP response
+    (RFC 7633).
     """
 
-    path: tuple[x509.Certificate, ...]
-    chain: tuple[bytes | x509.Certificate, ...]
-    expires: float
-    requires_staple: bool
+    __slots__ = ("chain", "path", "requires_staple")
+
+    def __init__(
+        self,
+        certificates: tuple[bytes, ...],
+        public_key: CertificatePublicKeyTypes | None,
+        signature_schemes: tuple[int, ...],
+        path: tuple[x509.Certificate, ...],
+        chain: tuple[bytes | x509.Certificate, ...],
+        requires_staple: bool,
+    ) -> None:
+        super().__init__(certificates, public_key, signature_schemes)
+        self.path = path
+        self.chain = chain
+        self.requires_staple = requires_staple
+
+    @property
+    def expires(self) -> float:
+        """When the first certificate of the path expires, as time.time() counts."""
+        return min([each.not_valid_after_utc for each in self.path]).timestamp()
 
 
 # For servers True, the name, and the certificates; for clients False and None.
 _Key = tuple[bool, str | None, tuple[bytes, ...]]
-# The peer, since when and until when: time.time() and time.monotonic().
-_Entry = tuple[VerifiedPeer, float, float]
+# The peer, since when, until when its certificates are valid, by time.time(), and until when it is
+# kept, by time.monotonic().
+_Entry = tuple[VerifiedPeer, float, float, float]
 
 
 class PeerVerifier:
@@ -129,25 +151,25 @@ class PeerVerifier:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        peer, since, deadline = entry
+        peer, since, expires, deadline = entry
         # A clock that was set back may be at a time when not all certificates were valid yet.
-        if time.monotonic() < deadline and since <= time.time() < peer.expires:
+        if time.monotonic() < deadline and since <= time.time() < expires:
             return peer
         return None
 
     def _keep(self, key: _Key, since: float, peer: VerifiedPeer) -> VerifiedPeer:
         if not self._maximum or sum(map(len, peer.certificates)) > MAX_KEPT_CHAIN:
             return peer
-        now = time.monotonic()
+        now, expires = time.monotonic(), peer.expires
         entries, order = self._entries, self._order
         with self._changing:
-            while order and entries[order[0]][2] <= now:
+            while order and entries[order[0]][3] <= now:
                 del entries[order.popleft()]
             if key not in entries:
                 if len(order) >= self._maximum:
                     del entries[order.popleft()]
                 order.append(key)
-            entries[key] = (peer, since, now + self._lifetime)
+            entries[key] = (peer, since, expires, now + self._lifetime)
         return peer
 
 
@@ -191,6 +213,5 @@ def _verified_peer(
         schemes,
         tuple(path),
         tuple(chain),
-        min([each.not_valid_after_utc for each in path]).timestamp(),
         _TLS_FEATURE in certificates[0] and requires_staple(leaf),
     )

@@ -69,10 +69,17 @@ cdef class Outcome:
     cdef tuple signed_certificate_timestamps
     # The identity that was shown to the peer, and the type of certificate that a client shows.
     cdef object identity
+    cdef bytes identity_digest
     cdef int client_certificate_type
     # The Context that a callback chose in place of the connection's own.
     cdef object context
     cdef bint resumed
+    # Whether an external pre-shared key is what both sides are known by, in the handshake that all
+    # comes from.
+    cdef bint by_external_psk
+    # Whether a client can use tickets, and how much early data the one that it offered permits.
+    cdef bint takes_tickets
+    cdef long long max_early_data_size
     # When the handshake was that a resumed connection comes from, else 0.
     cdef double authenticated
     # Whether the client can be asked to authenticate itself once the handshake is done.
@@ -104,6 +111,8 @@ cdef class Handshake:
     # Messages (bytes), KeyChange, RecordSizeLimits, CHANGE_CIPHER_SPEC and SKIP_EARLY_DATA, for the
     # carrier to carry out in order.
     cdef list output
+    # What a suspended step has queued; it waits for the rest of the step.
+    cdef list held
     # The table of this role's steps.
     cdef const Transition* transitions
     cdef int transition_count
@@ -127,6 +136,7 @@ cdef class Handshake:
     cdef Certificate shown
     cdef bint shows_raw_public_key
     cdef tuple shown_chain
+    cdef Continuation after_judgement
     # What this side signs with, and where it goes on when it has.
     cdef object identity
     cdef int signature_scheme
@@ -139,6 +149,7 @@ cdef class Handshake:
     cdef int step(self, bytes message) except -1
     cdef int ask(self, object request, object callback, Continuation continuation) except -1
     cdef int resume(self) except -1
+    cdef int go_on(self) except -1
     cdef Handshake successor(self)
     cdef int send(self, bytes message) except -1
     cdef int change_key(self, int direction, int level, TrafficSecret secret) except -1
@@ -182,6 +193,8 @@ cdef class Handshake:
     cdef object verify_peer(self, Certificate certificate)
     cdef int judge_client(self, Certificate certificate) except -1
     cdef int judge_peer(self, Certificate certificate, bint raw_public_key) except -1
+    cdef int judge_session(self, Session session, Continuation continuation) except -1
+    cdef object verification_request(self, Certificate certificate, bint on_resumption)
     cdef int accept_peer(self) except -1
     cdef int read_peer_signature(self, bytes message) except -1
     cdef int read_peer_finished(self, bytes message, TrafficSecret secret) except -1

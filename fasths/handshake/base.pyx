@@ -55,6 +55,9 @@ from fasths.wire.errors import (
     DecryptError,
     HandshakeFailure,
     IllegalParameter,
+    InternalError,
+    Origin,
+    TLSError,
     UnexpectedMessage,
     UnsupportedExtension,
 )
@@ -78,7 +81,9 @@ cdef class RecordSizeLimits:
 
 
 cdef class Outcome:
-    pass
+
+    def __cinit__(self):
+        self.identity_digest = b""
 
 
 cdef void report_unraisable(object error) noexcept:
@@ -125,19 +130,32 @@ cdef class Handshake:
             if answer is not LATER:
                 request.answer(answer)
         except Exception as error:
+            if request.answered:
+                raise
             request.fail(error)
-        return self.resume()
+        if not request.answered:
+            self.held, self.output = self.output, []
+            return request.code
+        return self.go_on()
 
     cdef int resume(self) except -1:
         """Go on with a suspended step if the request is answered; returns as step() does."""
+        if not self.request.answered:
+            return self.request.code
+        self.held, self.output = None, self.held
+        return self.go_on()
+
+    cdef int go_on(self) except -1:
+        """Go on with the answer to the request."""
         cdef object request = self.request, answer
-        if not request.answered:
-            return request.code
         self.request = None
         try:
             answer = request._result()
         except Exception as error:
             if not request.is_optional:
+                if isinstance(error, TLSError) and error.origin is not Origin.LOCAL:
+                    # Another connection's: here nobody else is at fault.
+                    raise InternalError("the application has no answer") from error
                 raise
             # A store that is out of order costs a full handshake, and does not go unnoticed.
             report_unraisable(error)
@@ -378,6 +396,7 @@ cdef class Handshake:
         """CertificateVerify (RFC 8446, 4.4.3) by the chosen identity; then go on."""
         cdef bytes content = certificate_verify_content(self.by_server, self.transcript.digest())
         self.outcome.identity = self.identity
+        self.outcome.identity_digest = self.identity.digest
         if self.identity.signer is None:
             send_certificate_verify(
                 self, sign(self.identity.private_key, self.signature_scheme, content)
@@ -477,19 +496,56 @@ cdef class Handshake:
             else:
                 self.peer = parse_peer(certificate.certificates)
         return self.ask(
-            VerificationRequest(
-                self.user_data,
-                by_server=self.by_server,
-                hostname=self.outcome.hostname,
-                certificates=() if raw_public_key else certificate.certificates,
-                raw_public_key=certificate.certificates[0] if raw_public_key else None,
-                verified_chain=(
-                    None if self.shown_chain is None else encode_chain(self.shown_chain)
-                ),
-                error=self.refusal,
-            ),
+            self.verification_request(certificate, False),
             self.config.verify_callback,
             <Continuation> judged,
+        )
+
+    cdef int judge_session(self, Session session, Continuation continuation) except -1:
+        """Whether the peer of a session would be believed now; goes on with True or False.
+
+        Names, trust, staples and the time may have changed since, and the application may know
+        more; where it wants to, it decides.
+        """
+        cdef Certificate shown = Certificate.__new__(Certificate)
+        self.shown_chain = None
+        if not session.peer_certificates:
+            # A client may have shown nothing; a server has, or was known by another key.
+            return continuation(self, self.by_server or not self.config.client_verify)
+        if (
+            self.config.verify_callback is None
+            and not self.by_server
+            and not self.config.client_verify
+        ):
+            return continuation(self, True)
+        shown.certificates = session.peer_certificates
+        shown.ocsp_response = session.ocsp_response
+        self.shows_raw_public_key = session.raw_public_key
+        self.refusal = None
+        try:
+            self.verify_peer(shown)
+        except CertificateError as error:
+            self.refusal = error
+        if self.config.verify_callback is None:
+            return continuation(self, self.refusal is None)
+        self.after_judgement = continuation
+        return self.ask(
+            self.verification_request(shown, True),
+            self.config.verify_callback,
+            <Continuation> session_judged,
+        )
+
+    cdef object verification_request(self, Certificate certificate, bint on_resumption):
+        cdef bint raw_public_key = self.shows_raw_public_key
+        return VerificationRequest(
+            self.user_data,
+            by_server=self.by_server,
+            hostname=self.outcome.hostname,
+            certificates=() if raw_public_key else certificate.certificates,
+            raw_public_key=certificate.certificates[0] if raw_public_key else None,
+            verified_chain=None if self.shown_chain is None else encode_chain(self.shown_chain),
+            error=self.refusal,
+            on_resumption=on_resumption,
         )
 
     cdef int accept_peer(self) except -1:
@@ -532,6 +588,10 @@ cdef class Handshake:
 
 cdef int client_identity_chosen(Handshake self, object identity) except -1:
     if identity is not None:
+        if identity.is_raw_public_key != (
+            self.outcome.client_certificate_type == CERTIFICATETYPE_RawPublicKey
+        ):
+            raise HandshakeFailure("the chosen identity is of a type that was not negotiated")
         self.use_identity(identity, self.certificate_request.signature_algorithms)
     return send_client_certificate(self, identity)
 
@@ -558,6 +618,12 @@ cdef int send_certificate_verify(Handshake self, bytes signature) except -1:
 cdef int signed(Handshake self, object signature) except -1:
     send_certificate_verify(self, signature)
     return self.after_signature(self, None)
+
+
+cdef int session_judged(Handshake self, object verdict) except -1:
+    cdef object refusal = self.refusal
+    self.refusal = None
+    return self.after_judgement(self, verdict is True or (verdict is None and refusal is None))
 
 
 cdef int judged(Handshake self, object verdict) except -1:

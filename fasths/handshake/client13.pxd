@@ -17,9 +17,9 @@ cdef class OfferedPsk:
     cdef bytes identity
     cdef EarlySecret early_secret
     cdef bytes binder_label
-    # Where the key is a session's: it, and what is known of the peer from it.
+    # Where the key is a session's: it, and the peer's chain as it was verified again.
     cdef Session session
-    cdef object peer
+    cdef tuple verified_chain
 
 
 @cython.final
@@ -44,7 +44,9 @@ cdef class ClientHandshake(Handshake):
     cdef bint server_sends_raw_public_key
 
     cdef int begin(self) except -1
+    cdef bint may_resume(self, Session session) except -1
     cdef int offer_session(self, Session session) except -1
+    cdef int send_first_flight(self) except -1
     cdef bint permits_early_data(self, OfferedPsk psk) except -1
     cdef int send_client_hello(self, bytes cookie) except -1
     cdef Py_ssize_t write_psks(self, Writer w) except -1

@@ -12,7 +12,7 @@ from fasths.crypto.groups cimport KeyExchange
 from fasths.crypto.key_schedule cimport EarlySecret, Hash, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
 from fasths.handshake.post_handshake cimport PostHandshake
-from fasths.handshake.session cimport Session
+from fasths.handshake.session cimport MAX_TICKET_LIFETIME, Session
 from fasths.wire.constants cimport *
 from fasths.wire.extensions cimport *
 from fasths.wire.messages cimport *
@@ -39,6 +39,12 @@ cdef enum State:
     WAIT_FINISHED
     CONNECTED
 
+cdef enum:
+    # Identities of external keys are offered as far as they fit into a ClientHello, each with its
+    # age, its binder and their lengths.
+    MAX_PSK_IDENTITIES_SIZE = 62000
+    PSK_OVERHEAD = 2 + 4 + 1 + 48
+
 # RFC 8446, 4.1.3: how the random of a server ends that can do more than it negotiates.
 cdef tuple DOWNGRADE_SENTINELS = (b"DOWNGRD\x01", b"DOWNGRD\x00")
 
@@ -61,60 +67,67 @@ cdef class ClientHandshake(Handshake):
         return self.begin()
 
     cdef int begin(self) except -1:
-        """Queue the first flight."""
-        cdef OfferedPsk offered
-        if self.psks is None:
-            self.psks = []
-            if self.session is not None:
-                self.offer_session(self.session)
-            for external_psk in self.config.external_psks:
-                offered = OfferedPsk.__new__(OfferedPsk)
-                offered.identity = external_psk.identity
-                offered.early_secret = EarlySecret(find_hash(external_psk.hash), external_psk.key)
-                offered.binder_label = b"imp binder" if external_psk.imported else b"ext binder"
-                self.psks.append(offered)
-        self.send_client_hello(None)
-        self.state = WAIT_SERVER_HELLO
-        return WAIT_MESSAGE
+        """Queue the first flight, once it is known what to resume."""
+        self.psks = []
+        if self.session is not None and self.may_resume(self.session):
+            return self.judge_session(self.session, <Continuation> server_judged)
+        return self.send_first_flight()
 
-    cdef int offer_session(self, Session session) except -1:
-        """Offer a session, unless it is one that this connection must not resume."""
-        cdef OfferedPsk offered = OfferedPsk.__new__(OfferedPsk)
-        cdef Suite suite
+    cdef bint may_resume(self, Session session) except -1:
+        """Whether a session can be offered here, as far as it is not for the server's certificate.
+
+        RFC 8446, 4.2.11 and 4.6.1: with a suite of its hash, in its lifetime, at its server.
+        """
         cdef Hash hash = find_suite(session.suite_code).hash
+        cdef bytes types = self.config.server_certificate_types
+        cdef Suite suite
         cdef double now = time.time()
-        # RFC 8446, 4.2.11 and 4.6.1: with a suite of its hash, in its lifetime, at its server.
         if (
             session.ticket is None
             or session.server_name != self.outcome.hostname
             or not session.created <= now < session.created + session.lifetime
+            or now >= session.authenticated + MAX_TICKET_LIFETIME
         ):
-            return 0
+            return False
+        # What this client would show of itself, and take of the server, in a full handshake.
+        if session.identity_digest and session.identity_digest not in self.config.identity_digests:
+            return False
+        if types is not None and session.peer_certificates and (
+            CERTIFICATETYPE_RawPublicKey if session.raw_public_key else CERTIFICATETYPE_X509
+        ) not in types:
+            return False
         for suite in self.config.suites:
             if suite.hash is hash:
-                break
-        else:
-            return 0
-        # The peer must still be one that would be believed: names, trust and time may have changed.
-        if self.config.client_verify:
-            if not session.peer_certificates:
-                return 0
-            if session.raw_public_key:
-                if session.peer_certificates[0] not in self.config.trusted_public_keys:
-                    return 0
-            else:
-                try:
-                    offered.peer = self.config.peer_verifier().verify_server(
-                        session.peer_certificates, self.outcome.hostname
-                    )
-                except CertificateError:
-                    return 0
+                return True
+        return False
+
+    cdef int offer_session(self, Session session) except -1:
+        cdef OfferedPsk offered = OfferedPsk.__new__(OfferedPsk)
         offered.identity = session.ticket
-        offered.early_secret = EarlySecret(hash, session.psk())
+        offered.early_secret = EarlySecret(find_suite(session.suite_code).hash, session.psk())
         offered.binder_label = b"res binder"
         offered.session = session
+        offered.verified_chain = self.shown_chain
         self.psks.append(offered)
         return 0
+
+    cdef int send_first_flight(self) except -1:
+        cdef OfferedPsk offered
+        cdef Py_ssize_t room = MAX_PSK_IDENTITIES_SIZE
+        for offered in self.psks:
+            room -= len(offered.identity) + PSK_OVERHEAD
+        for external_psk in self.config.external_psks:
+            room -= len(external_psk.identity) + PSK_OVERHEAD
+            if room < 0:
+                break
+            offered = OfferedPsk.__new__(OfferedPsk)
+            offered.identity = external_psk.identity
+            offered.early_secret = EarlySecret(find_hash(external_psk.hash), external_psk.key)
+            offered.binder_label = b"imp binder" if external_psk.imported else b"ext binder"
+            self.psks.append(offered)
+        self.send_client_hello(None)
+        self.state = WAIT_SERVER_HELLO
+        return WAIT_MESSAGE
 
     cdef bint permits_early_data(self, OfferedPsk psk) except -1:
         """RFC 8446, 4.2.10: with the suite and the application protocol of the session."""
@@ -322,6 +335,7 @@ cdef class ClientHandshake(Handshake):
         self.restart_transcript(self.client_hello, message)
         # RFC 8446, 4.2.10: that rejects early data; the next ClientHello is not protected.
         if self.outcome.early_data_offered:
+            self.outcome.early_exporter_secret = None
             self.change_key(WRITE_KEY, LEVEL_PLAINTEXT, None)
         # RFC 8446, 4.1.4: without the keys whose hash is not that of the suite.
         self.psks = [
@@ -339,31 +353,33 @@ cdef class ClientHandshake(Handshake):
 
     cdef int check_certificate_types(self, EncryptedExtensions extensions) except -1:
         """RFC 7250, 4: what the server chose of the types that were offered."""
-        cdef bytes offered = self.config.server_certificate_types
-        cdef int chosen = extensions.server_certificate_type
-        if offered is not None:
-            if chosen < 0:
-                chosen = CERTIFICATETYPE_X509
-                if chosen not in offered:
-                    raise CertificateError(
-                        "the server has no raw public key",
-                        alert=AlertDescription.unsupported_certificate,
-                    )
-            elif chosen not in offered:
-                raise IllegalParameter("the server chose a certificate type that was not offered")
-            self.server_sends_raw_public_key = chosen == CERTIFICATETYPE_RawPublicKey
-        offered = self.config.client_certificate_types
-        chosen = extensions.client_certificate_type
+        cdef bytes offered = self.config.client_certificate_types
+        cdef int chosen = extensions.client_certificate_type
         if offered is not None and chosen >= 0:
             if chosen not in offered:
                 raise IllegalParameter("the server chose a certificate type that was not offered")
             self.outcome.client_certificate_type = chosen
+        offered = self.config.server_certificate_types
+        chosen = extensions.server_certificate_type
+        if offered is None or self.selected_psk is not None:
+            return 0
+        if chosen < 0:
+            chosen = CERTIFICATETYPE_X509
+            if chosen not in offered:
+                raise CertificateError(
+                    "the server has no raw public key",
+                    alert=AlertDescription.unsupported_certificate,
+                )
+        elif chosen not in offered:
+            raise IllegalParameter("the server chose a certificate type that was not offered")
+        self.server_sends_raw_public_key = chosen == CERTIFICATETYPE_RawPublicKey
         return 0
 
     cdef int read_early_data_answer(self, EncryptedExtensions extensions) except -1:
         """Whether the server accepts early data (RFC 8446, 4.2.10)."""
         cdef Session session
         if not extensions.early_data:
+            self.outcome.early_exporter_secret = None
             return self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.client_secret)
         # Only with the first key that was offered, and all that belongs to it.
         if self.selected_psk is None or self.selected_psk is not self.psks[0]:
@@ -397,6 +413,12 @@ cdef Handshake client_handshake(
     if server_name is not None:
         handshake.offered |= <uint64_t> 1 << EXTENSION_server_name
     return handshake
+
+
+cdef int server_judged(ClientHandshake self, object is_believed) except -1:
+    if is_believed:
+        self.offer_session(self.session)
+    return self.send_first_flight()
 
 
 cdef int session_found(ClientHandshake self, object session) except -1:
@@ -461,11 +483,11 @@ cdef int read_encrypted_extensions(ClientHandshake self, bytes message) except -
         self.read_early_data_answer(extensions)
     self.transcript.update(message)
     self.psks = None
+    self.check_certificate_types(extensions)
     if self.selected_psk is not None:
         self.state = WAIT_FINISHED
         resume_session(self, self.selected_psk)
     else:
-        self.check_certificate_types(extensions)
         self.state = WAIT_CERTIFICATE_OR_REQUEST
     return WAIT_MESSAGE
 
@@ -478,8 +500,12 @@ cdef int resume_session(ClientHandshake self, OfferedPsk psk) except -1:
         outcome.peer_certificates = psk.session.peer_certificates
         outcome.raw_public_key = psk.session.raw_public_key
         outcome.authenticated = psk.session.authenticated
-    if psk.peer is not None:
-        outcome.verified_chain = psk.peer.chain
+        outcome.ocsp_response = psk.session.ocsp_response
+        outcome.by_external_psk = psk.session.by_external_psk
+        outcome.identity_digest = psk.session.identity_digest
+        outcome.verified_chain = psk.verified_chain
+    else:
+        outcome.by_external_psk = True
     return 0
 
 

@@ -14,6 +14,7 @@ cdef class Configuration:
     cdef readonly tuple signers
     cdef dict signers_by_name
     cdef dict signers_by_domain
+    cdef frozenset identity_digests
     cdef readonly object peer_verifier
     cdef readonly object staple_checker
     cdef readonly int client_verify

@@ -93,6 +93,7 @@ cdef class Configuration:
             (identity, tuple(s for s in signature_schemes if s in identity.signature_schemes))
             for identity in identities
         )
+        self.identity_digests = frozenset([identity.digest for identity, _ in self.signers])
         self.signers_by_name = {}
         self.signers_by_domain = {}
         for signer in self.signers:

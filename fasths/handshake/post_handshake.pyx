@@ -112,6 +112,12 @@ cdef class PostHandshake(Handshake):
         session.protocol_name = outcome.protocol_name
         session.peer_certificates = outcome.peer_certificates or ()
         session.raw_public_key = outcome.raw_public_key
+        session.ocsp_response = outcome.ocsp_response
+        session.by_external_psk = outcome.by_external_psk
+        session.replay_scope = b""
+        session.identity_digest = b""
+        if session.max_early_data_size:
+            session.replay_scope = getattr(self.config.session_store, "scope", b"")
         state = session.encode()
         if self.config.ticket_keys is not None:
             ticket = self.config.ticket_keys.seal(state)
@@ -148,6 +154,11 @@ cdef class PostHandshake(Handshake):
         session.protocol_name = outcome.protocol_name
         session.peer_certificates = outcome.peer_certificates or ()
         session.raw_public_key = outcome.raw_public_key
+        session.ocsp_response = outcome.ocsp_response
+        session.by_external_psk = outcome.by_external_psk
+        session.replay_scope = b""
+        session.identity_digest = b""
+        session.identity_digest = outcome.identity_digest
         if outcome.sessions is None:
             outcome.sessions = []
         outcome.sessions.append(session)

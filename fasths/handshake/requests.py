@@ -62,8 +62,9 @@ class Request:
     def answer(self, value: object) -> bool:
         """Give the answer, from any thread.
 
-        Returns True, or False where the connection is over and nobody will ask for it. TypeError:
-        the value is of a wrong type; the request stays open. RuntimeError: it was answered before.
+        Returns True, or False where the connection has failed and nobody will ask for it.
+        TypeError: the value is of a wrong type; the request stays open. RuntimeError: it was
+        answered before. What a done callback raises comes out, too; the answer counts.
         """
         if not self.accepts(value):
             raise TypeError(f"{type(value).__name__} is no answer to a {type(self).__name__}")
@@ -81,7 +82,10 @@ class Request:
         return self._settle(None, error)
 
     def add_done_callback(self, function: Callable[[Request], object]) -> None:
-        """Call function(request) once it is answered, in the thread that does, or at once."""
+        """Call function(request) once it is answered, in the thread that does, or at once.
+
+        It is not called where the connection ends without an answer.
+        """
         with self._lock:
             if not self._answered:
                 self._callbacks.append(function)
@@ -104,8 +108,14 @@ class Request:
             self._value, self._error = value, error
             self._answered = True
             callbacks, self._callbacks = self._callbacks, []
+        failure: Exception | None = None
         for function in callbacks:
-            function(self)
+            try:
+                function(self)
+            except Exception as raised:
+                failure = failure or raised
+        if failure is not None:
+            raise failure
         return not self._over
 
     def _end(self) -> None:
@@ -214,6 +224,8 @@ class VerificationRequest(Request):
     DER, where there is one. error: why the engine would refuse, or None. hostname: what the chain
     was verified for, at a client. by_server: whether this side is the server. raw_public_key: the
     peer's SubjectPublicKeyInfo where it sent that in place of certificates (RFC 7250).
+    on_resumption: whether the peer showed all this in an earlier connection, whose session is to be
+    resumed: to refuse means a full handshake then.
     """
 
     code = SSLErrorCode.WANT_RETRY_VERIFY
@@ -228,6 +240,7 @@ class VerificationRequest(Request):
         raw_public_key: bytes | None,
         verified_chain: tuple[bytes, ...] | None,
         error: CertificateError | None,
+        on_resumption: bool = False,
     ) -> None:
         super().__init__(user_data)
         self.by_server = by_server
@@ -236,6 +249,7 @@ class VerificationRequest(Request):
         self.raw_public_key = raw_public_key
         self.verified_chain = verified_chain
         self.error = error
+        self.on_resumption = on_resumption
 
     def accepts(self, value: object) -> bool:
         return value is None or isinstance(value, bool | CertificateError)

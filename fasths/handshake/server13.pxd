@@ -25,9 +25,8 @@ cdef class ServerHandshake(Handshake):
     cdef bytes psk_identity
     cdef bytes psk_binder_label
     cdef Session session
-    # The mode of key exchange with it, and whether the client can use tickets.
+    # Whether it is used without a key exchange.
     cdef bint psk_alone
-    cdef bint client_takes_tickets
     cdef bytes key_share
     cdef bytes protocol_name
     cdef bint accepts_early_data
@@ -40,7 +39,9 @@ cdef class ServerHandshake(Handshake):
     cdef int try_next_psk(self) except -1
     cdef bint find_psk_again(self) except -1
     cdef bint use_external_psk(self, object external_psk) except -1
-    cdef bint use_session(self, Session session) except -1
+    cdef bint may_resume(self, Session session) except -1
+    cdef int try_session(self, bytes state) except -1
+    cdef int ask_for_external_psk(self) except -1
     cdef bint choose_suite_of_hash(self, Hash hash, int preferred) except -1
     cdef int check_binder(self) except -1
     cdef int go_on_with_psk(self) except -1
@@ -50,6 +51,9 @@ cdef class ServerHandshake(Handshake):
     cdef int send_hello_retry_request(self, int group) except -1
     cdef int begin_flight(self) except -1
     cdef bint can_accept_early_data(self) except -1
+    cdef bint store_knows_replays(self) except -1
+    cdef bint is_fresh(self) except -1
+    cdef long long early_data_limit(self) except -1
     cdef int choose_server_identity(self) except -1
     cdef int plan_client_authentication(self) except -1
     cdef int send_flight(self) except -1

@@ -61,7 +61,7 @@ cdef class ServerHandshake(Handshake):
         cdef PostHandshake after = PostHandshake.__new__(PostHandshake)
         client, server = self.application_secrets
         after.take_over(self, client, server)
-        if self.client_takes_tickets:
+        if self.outcome.takes_tickets:
             # RFC 8446, 4.6.1. A resumed client used one, and gets one in its place.
             after.send_session_tickets(
                 min(self.config.session_tickets, 1) if self.session is not None
@@ -142,7 +142,7 @@ cdef class ServerHandshake(Handshake):
             allowed = self.config.psk_modes
             with_exchange = PSKMODE_psk_dhe_ke in modes and PSKMODE_psk_dhe_ke in allowed
             alone = PSKMODE_psk_ke in modes and PSKMODE_psk_ke in allowed
-            self.client_takes_tickets = with_exchange or alone
+            self.outcome.takes_tickets = with_exchange or alone
             self.psk_alone = not with_exchange or self.hello.key_shares is None
             if self.hello.psk_identities is not None and (
                 alone if self.psk_alone else with_exchange
@@ -151,7 +151,7 @@ cdef class ServerHandshake(Handshake):
         return self.go_on_with_psk()
 
     cdef int try_next_psk(self) except -1:
-        cdef bytes identity, state
+        cdef bytes identity
         cdef object external_psk, request
         while True:
             self.psk_index += 1
@@ -169,10 +169,7 @@ cdef class ServerHandshake(Handshake):
             if self.config.ticket_keys is not None:
                 opened = self.config.ticket_keys.open(identity)
                 if opened is not None:
-                    state = opened[0]
-                    if self.use_session(session_of(state)):
-                        return self.go_on_with_psk()
-                    continue
+                    return self.try_session(opened[0])
             elif len(identity) == STORED_TICKET_SIZE:
                 # Whatever comes of it: a stored session is used up by being taken.
                 identity = b"session:" + identity
@@ -183,11 +180,7 @@ cdef class ServerHandshake(Handshake):
                     <Continuation> stored_session_found,
                 )
             if self.config.psk_callback is not None:
-                return self.ask(
-                    PSKRequest(self.user_data, identity),
-                    self.config.psk_callback,
-                    <Continuation> external_psk_found,
-                )
+                return self.ask_for_external_psk()
 
     cdef bint find_psk_again(self) except -1:
         """After HelloRetryRequest: the key that was chosen before, wherever it stands now."""
@@ -208,46 +201,50 @@ cdef class ServerHandshake(Handshake):
         self.psk_binder_label = b"imp binder" if external_psk.imported else b"ext binder"
         return True
 
-    cdef bint use_session(self, Session session) except -1:
-        """Resume a session, unless something forbids it: then there is a full handshake."""
+    cdef bint may_resume(self, Session session) except -1:
+        """Whether a session can be resumed, as far as it is not for its client's certificate."""
         cdef double now = time.time()
-        cdef tuple chain = None
-        cdef bint verifies = (
-            self.config.server_verify != VERIFY_NONE and not self.config.post_handshake_auth
-        )
+        cdef int verify = self.config.server_verify
         if session is None or not (
             session.created - MAX_CLOCK_SKEW <= now < session.created + session.lifetime
             and now < session.authenticated + MAX_TICKET_LIFETIME
         ):
             return False
+        self.outcome.max_early_data_size = session.max_early_data_size
         # RFC 6066, 3; RFC 8446, 4.2.11: for the same name.
         if session.server_name != self.hello.server_name:
             return False
-        if verifies and self.config.server_verify == VERIFY_REQUIRED and (
-            not session.peer_certificates
+        # A server without an identity knows its clients by external keys, and they know it.
+        if not session.by_external_psk and not (
+            self.config.signers or self.config.identity_callback is not None
         ):
             return False
         if session.peer_certificates:
-            # A client must be one that would still be believed.
-            if self.config.server_verify == VERIFY_NONE:
+            if verify == VERIFY_NONE:
                 return False
-            if session.raw_public_key:
-                if session.peer_certificates[0] not in self.config.trusted_public_keys:
-                    return False
-            else:
-                try:
-                    chain = self.config.peer_verifier().verify_client(
-                        session.peer_certificates
-                    ).chain
-                except CertificateError:
-                    return False
-        if not self.choose_suite_of_hash(find_suite(session.suite_code).hash, session.suite_code):
+        elif verify == VERIFY_REQUIRED and not self.config.post_handshake_auth:
             return False
-        self.outcome.verified_chain = chain
-        self.early_secret = EarlySecret(self.suite.hash, session.psk())
-        self.psk_binder_label = b"res binder"
+        return self.choose_suite_of_hash(
+            find_suite(session.suite_code).hash, session.suite_code
+        )
+
+    cdef int try_session(self, bytes state) except -1:
+        """Resume the session that a ticket stands for, unless something forbids it."""
+        cdef Session session = session_of(state)
+        if not self.may_resume(session):
+            return self.try_next_psk()
         self.session = session
-        return True
+        return self.judge_session(session, <Continuation> client_judged)
+
+    cdef int ask_for_external_psk(self) except -1:
+        """Whether the application knows the key that is looked at; then go on."""
+        if self.config.psk_callback is None:
+            return self.try_next_psk()
+        return self.ask(
+            PSKRequest(self.user_data, self.hello.psk_identities[self.psk_index][0]),
+            self.config.psk_callback,
+            <Continuation> external_psk_found,
+        )
 
     cdef bint choose_suite_of_hash(self, Hash hash, int preferred) except -1:
         """RFC 8446, 4.2.11: a key goes with suites of its hash; best with the same suite again."""
@@ -371,7 +368,12 @@ cdef class ServerHandshake(Handshake):
             mark = b"early data:" + hashlib.sha256(self.psk_identity).digest()
             return self.ask(
                 SessionRequest(self.user_data, "add", mark),
-                partial(self.config.session_store.add, mark, 2 * self.config.early_data_window + 1),
+                # As long as any machine may take the ClientHello for a fresh one.
+                partial(
+                    self.config.session_store.add,
+                    mark,
+                    2 * self.config.early_data_window + 2 * MAX_CLOCK_SKEW,
+                ),
                 <Continuation> replay_excluded,
             )
         return self.choose_server_identity()
@@ -379,26 +381,44 @@ cdef class ServerHandshake(Handshake):
     cdef bint can_accept_early_data(self) except -1:
         """RFC 8446, 4.2.10: with the first key, its suite and protocol, and a fresh ClientHello."""
         cdef Session session = self.session
-        cdef double age, claimed
         if (
             session is None
             or self.psk_index != 0
             or self.retried
-            or self.config.max_early_data_size == 0
             or session.max_early_data_size == 0
+            # RFC 8446, 4.6.1: it is the ticket that says how much; more than is taken now.
+            or session.max_early_data_size > self.config.max_early_data_size
             or session.suite_code != self.suite.code
             or session.protocol_name != self.protocol_name
-            # The store may not know what was used before it was there
-            # (a session's time is cut to milliseconds).
-            or session.created + 0.001 < self.config.session_store.complete_since
         ):
             return False
-        # RFC 8446, 8.3: the age that the client tells is the one that is measured here.
-        age = time.time() - session.created
-        claimed = <double> (
-            (<long long> self.hello.psk_identities[0][1] - session.ticket_age_add) & 0xFFFFFFFF
+        return self.store_knows_replays() and self.is_fresh()
+
+    cdef bint store_knows_replays(self) except -1:
+        """Whether a use of the session's early data would have left a mark in this store."""
+        cdef object store = self.config.session_store
+        try:
+            return (
+                self.session.replay_scope == getattr(store, "scope", b"")
+                # A session's time is cut to milliseconds.
+                and self.session.created + 0.001 >= store.complete_since
+            )
+        except Exception as error:
+            report_unraisable(error)
+            return False
+
+    cdef bint is_fresh(self) except -1:
+        """RFC 8446, 8.3: the age that the client tells is the one that is measured here."""
+        cdef double age = time.time() - self.session.created
+        cdef double claimed = <double> (
+            (<long long> self.hello.psk_identities[0][1] - self.session.ticket_age_add)
+            & 0xFFFFFFFF
         ) / 1000
         return -self.config.early_data_window <= age - claimed <= self.config.early_data_window
+
+    cdef long long early_data_limit(self) except -1:
+        """How many bytes of early data the resumed session permits."""
+        return self.session.max_early_data_size
 
     cdef int choose_server_identity(self) except -1:
         """Choose whom to be, where no pre-shared key says it; the application may be asked."""
@@ -586,9 +606,18 @@ cdef int context_chosen(ServerHandshake self, object context) except -1:
 
 
 cdef int stored_session_found(ServerHandshake self, object state) except -1:
-    if state is not None and self.use_session(session_of(state)):
-        return self.go_on_with_psk()
-    return self.try_next_psk()
+    return self.ask_for_external_psk() if state is None else self.try_session(state)
+
+
+cdef int client_judged(ServerHandshake self, object is_believed) except -1:
+    cdef Session session = self.session
+    if not is_believed:
+        self.session = None
+        return self.try_next_psk()
+    self.outcome.verified_chain = self.shown_chain
+    self.early_secret = EarlySecret(self.suite.hash, session.psk())
+    self.psk_binder_label = b"res binder"
+    return self.go_on_with_psk()
 
 
 cdef int external_psk_found(ServerHandshake self, object external_psk) except -1:
@@ -598,8 +627,9 @@ cdef int external_psk_found(ServerHandshake self, object external_psk) except -1
 
 
 cdef int replay_excluded(ServerHandshake self, object is_first) except -1:
-    self.accepts_early_data = is_first
-    self.outcome.early_data_accepted = is_first
+    # The answer may have taken so long that the mark does not outlive the freshness.
+    self.accepts_early_data = is_first and self.is_fresh()
+    self.outcome.early_data_accepted = self.accepts_early_data
     return self.choose_server_identity()
 
 
@@ -625,7 +655,11 @@ cdef int finish_flight(ServerHandshake self, object _) except -1:
         if self.session is not None:
             outcome.peer_certificates = self.session.peer_certificates
             outcome.raw_public_key = self.session.raw_public_key
+            outcome.ocsp_response = self.session.ocsp_response
+            outcome.by_external_psk = self.session.by_external_psk
             outcome.authenticated = self.session.authenticated
+        else:
+            outcome.by_external_psk = True
     self.hello = None
     self.message = None
     if self.accepts_early_data:

@@ -26,6 +26,14 @@ cdef class Session:
     cdef readonly tuple peer_certificates
     # peer_certificates is one SubjectPublicKeyInfo (RFC 7250).
     cdef readonly bint raw_public_key
+    # The staple that came with them, if any was asked for.
+    cdef readonly bytes ocsp_response
+    # Whom a client showed itself as (Identity.digest), empty for nobody.
+    cdef readonly bytes identity_digest
+    # Whether an external pre-shared key is what the connection was authenticated by.
+    cdef readonly bint by_external_psk
+    # Whose marks tell that early data is no replay (SessionStore.scope).
+    cdef readonly bytes replay_scope
     # What a client offers; a server's own has none.
     cdef readonly bytes ticket
 

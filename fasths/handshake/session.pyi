@@ -8,6 +8,10 @@ class Session:
     protocol_name: bytes | None
     peer_certificates: tuple[bytes, ...]
     raw_public_key: bool
+    ocsp_response: bytes | None
+    identity_digest: bytes
+    by_external_psk: bool
+    replay_scope: bytes
     ticket: bytes | None
     ticket_age_add: int
     @property

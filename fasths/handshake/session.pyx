@@ -106,6 +106,10 @@ cdef class Session:
         for certificate in self.peer_certificates:
             w.vector(certificate, 3)
         w.close(certificates, 3)
+        w.vector(b"" if self.ocsp_response is None else self.ocsp_response, 3)
+        w.vector(self.identity_digest, 1)
+        w.u8(self.by_external_psk)
+        w.vector(self.replay_scope, 1)
         w.vector(b"" if self.ticket is None else self.ticket, 2)
         return w.finish()
 
@@ -113,7 +117,7 @@ cdef class Session:
         return isinstance(other, Session) and self.to_bytes() == other.to_bytes()
 
     def __hash__(self):
-        return hash((self.ticket, self.created))
+        return hash(self.ticket)
 
     def __reduce__(self):
         return Session.from_bytes, (self.to_bytes(),)
@@ -123,7 +127,8 @@ cdef class Session:
 
 
 cdef int write_time(Writer w, double time) except -1:
-    cdef uint64_t milliseconds = <uint64_t> (time * 1000)
+    # Cut to milliseconds; but what was read here before stays the same.
+    cdef uint64_t milliseconds = <uint64_t> (time * 1000 + 0.01)
     w.u32(<long long> (milliseconds >> 32))
     return w.u32(<long long> (milliseconds & 0xFFFFFFFF))
 
@@ -138,6 +143,7 @@ cdef Session decode_session(bytes data):
     cdef Reader r, vector, certificate
     cdef Session session = Session.__new__(Session)
     cdef list certificates = []
+    cdef int raw_public_key
     reader_over_bytes(&r, data, 0)
     if read_u8(&r) != FORMAT or read_u16(&r) != VERSION_TLSv1_3:
         raise DecodeError("its version is unknown")
@@ -163,12 +169,23 @@ cdef Session decode_session(bytes data):
     read_vector8(&r, &vector, 0)
     if remaining(&vector):
         session.protocol_name = take_rest(&vector)
-    session.raw_public_key = read_u8(&r) == 1
+    raw_public_key = read_u8(&r)
+    session.raw_public_key = raw_public_key
     read_vector24(&r, &vector, 0)
     while remaining(&vector):
         read_vector24(&vector, &certificate, 1)
         certificates.append(take_rest(&certificate))
     session.peer_certificates = tuple(certificates)
+    if raw_public_key > 1 or (raw_public_key and len(certificates) != 1):
+        raise DecodeError("its peer has not one raw public key")
+    read_vector24(&r, &vector, 0)
+    if remaining(&vector):
+        session.ocsp_response = take_rest(&vector)
+    read_vector8(&r, &vector, 0)
+    session.identity_digest = take_rest(&vector)
+    session.by_external_psk = read_u8(&r) != 0
+    read_vector8(&r, &vector, 0)
+    session.replay_scope = take_rest(&vector)
     read_vector16(&r, &vector, 0)
     if remaining(&vector):
         session.ticket = take_rest(&vector)

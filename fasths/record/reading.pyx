@@ -9,13 +9,16 @@ from cpython.bytearray cimport (
     PyByteArray_FromStringAndSize,
     PyByteArray_GET_SIZE,
 )
-from cpython.ref cimport Py_REFCNT
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memmove
 
 from fasths.wire.constants cimport *
 
 from fasths.wire.errors import BadRecordMac, RecordOverflow, UnexpectedMessage
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject* object)
 
 cdef enum:
     # The largest protected record fits, and a little of what follows it.
@@ -89,7 +92,11 @@ cdef class RecordReader:
         if self.start != self.end or self.buffer is None:
             return 0
         # One that somebody else still looks into must not be used by another connection.
-        if Py_REFCNT(self.buffer) == 1 and PyByteArray_GET_SIZE(self.buffer) == BUFFER_SIZE:
+        # (Given as an object, it would be counted once more.)
+        if (
+            Py_REFCNT(<PyObject*> self.buffer) == 1
+            and PyByteArray_GET_SIZE(self.buffer) == BUFFER_SIZE
+        ):
             spare = self.buffer
         self.buffer = None
         self.start = self.end = 0
@@ -188,8 +195,10 @@ cdef class RecordReader:
         return content_type
 
     cdef int skip_early_data(self, Py_ssize_t length) except -1:
-        self.skippable -= length
-        if length == 0:
+        # What is counted is the data, as far as a record of this length can have any.
+        self.content_size = max(length - 1 - TAG_LENGTH, <Py_ssize_t> 0)
+        self.skippable -= self.content_size
+        if self.content_size == 0:
             self.count_empty(CONTENT_application_data)
         if self.skippable < 0:
             raise UnexpectedMessage("more early data than is skipped")

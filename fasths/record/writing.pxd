@@ -12,6 +12,9 @@ cdef class RecordWriter:
     # padded to (RFC 8446, 5.4), 0 for none.
     cdef Py_ssize_t max_content
     cdef Py_ssize_t padding
+    # Dynamic record sizing: bytes of data since the connection was idle, and when the last went.
+    cdef Py_ssize_t burst
+    cdef double last_write
     # Handshake messages that are not yet in a record.
     cdef list flight
     # Records that are not yet taken by the transport: the bytes being sent, and those after them.
@@ -22,6 +25,7 @@ cdef class RecordWriter:
     cdef int add_handshake(self, bytes message) except -1
     cdef int close_flight(self) except -1
     cdef int set_key(self, SealingKey key) except -1
+    cdef Py_ssize_t record_size(self, Py_ssize_t size) except -1
     cdef int add_record(self, int content_type, const uint8_t* data, Py_ssize_t size) except -1
     cdef int add_records(
         self, int content_type, const uint8_t* data, Py_ssize_t size, Py_ssize_t max_content

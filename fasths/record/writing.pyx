@@ -5,6 +5,8 @@
 # built in `bytes` objects of their final size and sealed there before anybody else sees them; a
 # transport may keep such an object without a copy.
 
+from time import monotonic
+
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
@@ -13,6 +15,15 @@ from fasths.record.protection cimport SealingKey
 from fasths.wire.constants cimport *
 
 cdef bytes CHANGE_CIPHER_SPEC = b"\x14\x03\x03\x00\x01\x01"
+
+
+cdef enum:
+    # Dynamic record sizing: records that fit into a packet, for the first bytes after an idle time.
+    SMALL_RECORD = 1369
+    BURST_SIZE = 1 << 17
+
+# Seconds without a write after which records begin small again.
+cdef double BURST_IDLE = 1.0
 
 
 cdef class RecordWriter:
@@ -47,6 +58,22 @@ cdef class RecordWriter:
         self.close_flight()
         self.key = key
         return 0
+
+    cdef Py_ssize_t record_size(self, Py_ssize_t size) except -1:
+        """How much the next record may hold, where records begin small.
+
+        While the peer's window is small a record that fits into one packet can be read at once;
+        later, large records cost less.
+        """
+        cdef double now = monotonic()
+        if now - self.last_write > BURST_IDLE:
+            self.burst = 0
+        self.last_write = now
+        if self.burst >= BURST_SIZE:
+            return size
+        size = min(size, <Py_ssize_t> SMALL_RECORD)
+        self.burst += size
+        return size
 
     cdef int add_record(self, int content_type, const uint8_t* data, Py_ssize_t size) except -1:
         """Put `size` bytes, at least one, into as few records as can hold them."""

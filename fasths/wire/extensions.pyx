@@ -291,11 +291,13 @@ cdef int decode_record_size_limit(Reader* r) except -1:
 
 cdef int decode_status_request(Reader* r) except -1:
     """CertificateStatusRequest (RFC 6066, 8): whether it asks for an OCSP response."""
-    cdef Reader vector
+    cdef Reader responders, responder, request_extensions
     if read_u8(r) != STATUS_TYPE_OCSP:
         return 0
-    read_vector16(r, &vector, 0)
-    read_vector16(r, &vector, 0)
+    read_vector16(r, &responders, 0)
+    while remaining(&responders):
+        read_vector16(&responders, &responder, 1)
+    read_vector16(r, &request_extensions, 0)
     finish(r)
     return 1
 

@@ -24,7 +24,7 @@ class Limits:
     max_key_updates: KeyUpdate messages received without application data between them.
     max_session_tickets: NewSessionTicket messages received in a connection.
     max_skipped_early_data: bytes of early data skipped by a server that does not accept it.
-    max_psk_identities: pre-shared keys that a server looks at in a ClientHello.
+    max_psk_identities: pre-shared keys that a server looks at in a ClientHello; at most 64.
     max_certificate_requests: requests for authentication after the handshake: that a server has
         open at once, or that a client gets in a connection.
     max_records_per_key: records sent under one key before a KeyUpdate is sent by itself
@@ -51,5 +51,7 @@ class Limits:
                 raise TypeError(f"{field.name} must be an int")
             if not 1 <= value <= 0x7FFFFFFF:
                 raise ValueError(f"{field.name} must be between 1 and 2**31 - 1")
+        if self.max_psk_identities > 64:
+            raise ValueError("max_psk_identities must be at most 64")
         if self.max_handshake_message_size >= 1 << 24:
             raise ValueError("max_handshake_message_size must be below 2**24")

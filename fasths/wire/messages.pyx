@@ -399,9 +399,11 @@ cpdef CertificateRequest decode_certificate_request(bytes message):
         elif extensions.type == EXTENSION_compress_certificate:
             result.compress_certificate = decode_u16_list(&extensions.data, 1)
         elif extensions.type == EXTENSION_status_request:
-            # RFC 8446, 4.4.2.1: an empty one asks; what stands in it has no meaning here.
+            # RFC 8446, 4.4.2.1: an empty one asks for an OCSP response.
+            decode_empty(&extensions.data)
             result.status_request = True
         elif extensions.type == EXTENSION_signed_certificate_timestamp:
+            decode_empty(&extensions.data)
             result.signed_certificate_timestamp = True
     if result.signature_algorithms is None:
         # RFC 8446, 4.3.2: signature_algorithms MUST be specified.
