@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import fasths
 
 TIMEOUT = 20.0
+REQUEST = b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -46,11 +48,16 @@ def run_client(
 class Running:
     """A process whose stderr is collected line by line."""
 
-    def __init__(self, arguments: list[str], env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        env: dict[str, str] | None = None,
+        stdout: IO[bytes] | int = subprocess.DEVNULL,
+    ) -> None:
         self.process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             env=env or environment(),
         )

@@ -22,6 +22,7 @@ from scripted_messages import (
     Raw,
     key_share_entry,
     protocol_names,
+    u8,
     u16,
     vector,
 )
@@ -42,6 +43,7 @@ from fasths import (
     ExtensionType,
     HandshakeType,
     NamedGroup,
+    StaplePolicy,
     Verify,
 )
 from fasths.wire.errors import (
@@ -88,6 +90,8 @@ PLACES = {
     E.oid_filters: "CR",
     E.post_handshake_auth: "CH",
     E.signature_algorithms_cert: "CH CR",
+    # RFC 8879, 3, and RFC 8449, 4.
+    E.compress_certificate: "CH CR",
     E.record_size_limit: "CH EE",
     UNKNOWN: "",
     0xFF01: "",
@@ -104,6 +108,13 @@ DATA = {
     E.supported_versions: u16(0x0304),
     E.certificate_authorities: vector(2, vector(2, b"\x30\0")),
     E.oid_filters: vector(2),
+    E.client_certificate_type: u8(2),
+    E.server_certificate_type: u8(2),
+    E.record_size_limit: u16(1000),
+}
+IN_CERTIFICATE = {
+    E.status_request: u8(1) + vector(3, b"response"),
+    E.signed_certificate_timestamp: vector(2, vector(2, b"timestamp")),
 }
 POINTS = {
     "SH": "server_hello",
@@ -123,6 +134,8 @@ def extension_cases():
         E.signature_algorithms_cert,
         E.supported_versions,
         E.key_share,
+        E.status_request,
+        E.signed_certificate_timestamp,
     }
     for short, point in POINTS.items():
         for code, places in PLACES.items():
@@ -133,7 +146,9 @@ def extension_cases():
             if short == "HRR" and code == E.cookie:
                 continue
             data = DATA.get(code, b"")
-            edit = in_certificate((code, data)) if short == "CT" else with_extension(code, data)
+            edit = with_extension(code, data)
+            if short == "CT":
+                edit = in_certificate((code, IN_CERTIFICATE.get(code, data)))
             name = f"{getattr(code, 'name', code)} in {short}"
             yield case(
                 name,
@@ -144,7 +159,7 @@ def extension_cases():
                 request_certificate=True,
             )
         if short == "CT":
-            double = in_certificate((E.status_request, b""), (E.status_request, b""))
+            double = in_certificate(*IN_CERTIFICATE.items(), *IN_CERTIFICATE.items())
         else:
             code = {"EE": E.supported_groups, "CR": E.signature_algorithms}.get(
                 short, E.supported_versions
@@ -167,6 +182,15 @@ def extension_cases():
 def test_extension_in_the_wrong_place(case):
     peer = client_of(case.context, hostname=None, at=case.at, **case.options)
     assert_refuses(peer, case.error, peer.handshake)
+
+
+@pytest.mark.parametrize("code", IN_CERTIFICATE, ids=lambda code: code.name)
+def test_extension_of_a_certificate_that_was_not_asked_for_is_refused(code):
+    peer = client_of(
+        {"staple_policy": StaplePolicy.IGNORE},
+        at={"certificate": in_certificate((code, IN_CERTIFICATE[code]))},
+    )
+    assert_refuses(peer, UnsupportedExtension, peer.handshake)
 
 
 # --- Messages that do not parse (RFC 8446, 6: decode_error)

@@ -1,9 +1,10 @@
-"""The command line: `python -m fasths client` and `python -m fasths server`.
+"""The command line: `python -m fasths client`, `server` and `hello`.
 
 It is a face like any other: it uses the public interface of fasths and nothing behind it.
-`options` turns flags into a Context, `channel` drives one Connection over a socket with a
-deadline on every wait, `report` puts what was negotiated into words, and `client` and `server`
-are the two commands.
+`options` turns flags into a Context, `resumption` has those for sessions and keys and their files,
+`channel` drives one Connection over a socket with a deadline on every wait, `report` puts what was
+negotiated into words, `capture` reads captured traffic, and `client`, `server` and `hello` are the
+commands.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from fasths.cli import client, server
+from fasths.cli import client, hello, server
 
 EPILOG = """\
 examples:
   python -m fasths client example.com
   python -m fasths server --cert server.pem --key server.key --port 4433 --www
+  python -m fasths hello --listen 4433
 
 Each command explains itself: python -m fasths client --help
 
@@ -28,13 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 clean, 1 failure, 2 usage."""
     parser = argparse.ArgumentParser(
         prog="python -m fasths",
-        description="A TLS client and server for looking at connections.",
+        description="Looks at TLS connections from either end.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     client.add_command(commands)
     server.add_command(commands)
+    hello.add_command(commands)
     try:
         arguments = parser.parse_args(argv)
         code: int = arguments.run(arguments)

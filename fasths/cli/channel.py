@@ -66,6 +66,7 @@ class Channel:
         *,
         server_hostname: str | None = None,
         message_callback: MessageCallback | None = None,
+        user_data: object = None,
     ) -> None:
         sock.setblocking(False)
         self.sock = sock
@@ -74,12 +75,27 @@ class Channel:
             fasths.SocketBIO(sock),
             server_hostname=server_hostname,
             message_callback=message_callback,
+            user_data=user_data,
         )
         self._buffer = bytearray(CHUNK)
 
     def handshake(self, deadline: float) -> None:
         """Complete the handshake, in the role that the connection was given."""
-        self._complete("handshake failed", self.conn.do_handshake, deadline, done=1)
+        ret = 0
+        while ret < 1:  # that early data was rejected is said once; early_data_accepted stays
+            ret = self._complete("handshake failed", self.conn.do_handshake, deadline, done=1)
+
+    def write_early_data(self, data: bytes, deadline: float) -> None:
+        """Send a client's first data with its first message, if that can be."""
+        write = partial(self.conn.write_early_data, data)
+        self._complete("handshake failed", write, deadline)
+
+    def read_early_data(self) -> bytes:
+        """All that a client sent so, once the handshake is done."""
+        received = b""
+        while data := self.conn.read_early_data():
+            received += data
+        return received
 
     def read(self, deadline: float) -> bytes:
         """Some application data; b"" after the peer's close_notify."""
@@ -117,9 +133,14 @@ class Channel:
     def _complete(
         self, trying: str, call: Callable[[], int], deadline: float, done: int = 0
     ) -> int:
-        """Repeat `call` while it wants the socket; its first result from `done` up."""
+        """Repeat `call` while it wants the socket; its first result from `done` up.
+
+        -1: early data was rejected, and nothing else is wrong.
+        """
         while (ret := call()) < done:
             code = self.conn.get_error(ret)
+            if code == SSLErrorCode.EARLY_DATA_REJECTED:
+                return -1
             if code == SSLErrorCode.WANT_READ:
                 ready = wait(self.sock, selectors.EVENT_READ, deadline)
             elif code == SSLErrorCode.WANT_WRITE:

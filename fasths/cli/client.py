@@ -17,7 +17,7 @@ import time
 
 import fasths
 from fasths import Origin, SSLErrorCode
-from fasths.cli import options, report
+from fasths.cli import options, report, resumption
 from fasths.cli.channel import CHUNK, Channel, Failure, format_address
 
 # How long --connect-only waits for what the server has to say about our last flight.
@@ -36,6 +36,11 @@ examples:
       trust one CA only, offer one group only, show every message
   python -m fasths client --cert me.pem --key me.key [::1]:4433
       answer a server that asks for a certificate
+  python -m fasths client --connect-only --session-out session example.com
+  python -m fasths client --connect-only --session-in session --early-data request example.com
+      connect, and resume that session with a first request on board
+  python -m fasths client --connect-only --status --staple-policy require example.com
+      insist on a stapled OCSP response, and say what it is worth
 
 exit codes: 0 clean, 1 TLS or connection failure (one line says why), 2 wrong usage
 """
@@ -87,17 +92,33 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="SECONDS",
         help="give up when nothing moved for so long after the handshake (default: never)",
     )
-    options.add_output_flags(parser)
+    options.add_output_flags(parser).add_argument(
+        "--status",
+        action="store_true",
+        help="show what is to be said of the stapled OCSP response",
+    )
     options.add_trust_flags(parser, client=True)
     options.add_protocol_flags(parser, client=True)
     options.add_identity_flags(parser, client=True)
+    resumption.add_client_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     check(arguments)
-    context = options.build_context(arguments, client=True)
+    context = options.build_context(
+        arguments,
+        client=True,
+        verify_callback=None if arguments.quiet else show_refused,
+        **resumption.client_settings(arguments),
+    )
+    session = resumption.load_session(arguments)
+    early_data = resumption.load_early_data(arguments)
     try:  # a name that cannot be a host name is found out before anything is sent
-        fasths.Connection(context, fasths.MemoryBIO(), server_hostname=name_to_check(arguments))
+        connection = fasths.Connection(
+            context, fasths.MemoryBIO(), server_hostname=name_to_check(arguments)
+        )
+        if session is not None:
+            connection.set_session(session)
     except ValueError as error:
         options.usage_error(arguments, str(error))
     try:
@@ -105,7 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
         with connect(host, port, arguments.timeout) as sock:
             channel = start(context, sock, arguments)
             try:
-                use(channel, arguments)
+                use(channel, arguments, session, early_data)
+                save_session(channel.conn, arguments)
             except Failure:
                 channel.close()
                 raise
@@ -126,6 +148,12 @@ def check(arguments: argparse.Namespace) -> None:
             arguments,
             "--no-server-name leaves no name to check: add --no-check-hostname or --insecure",
         )
+
+
+def show_refused(request: fasths.VerificationRequest) -> None:
+    """A verify_callback that leaves the verdict to the engine."""
+    if request.error is not None:
+        report.say(report.chain_text(request.certificates))
 
 
 def name_to_check(arguments: argparse.Namespace) -> str | None:
@@ -160,20 +188,50 @@ def start(context: fasths.Context, sock: socket.socket, arguments: argparse.Name
     return channel
 
 
-def use(channel: Channel, arguments: argparse.Namespace) -> None:
+def use(
+    channel: Channel,
+    arguments: argparse.Namespace,
+    session: fasths.Session | None,
+    early_data: bytes,
+) -> None:
     """Handshake, show it, and do what the flags say with the connection."""
-    try:
-        channel.handshake(time.monotonic() + arguments.timeout)
-    except Failure:
-        if channel.conn.peer_certificates and not arguments.quiet:
-            report.say(report.chain_text(channel.conn.peer_certificates))
-        raise
+    unsent = handshake(channel, time.monotonic() + arguments.timeout, session, early_data)
     if not arguments.quiet:
         report.say(describe(channel.conn, arguments))
     if arguments.connect_only:
+        channel.write(unsent, time.monotonic() + arguments.timeout)
         close_at_once(channel)
     else:
-        Relay(channel, arguments).run()
+        Relay(channel, arguments, unsent).run()
+
+
+def handshake(
+    channel: Channel, deadline: float, session: fasths.Session | None, early_data: bytes
+) -> bytes:
+    """Returns what is left of the early data, to be sent in the ordinary way."""
+    size = 0
+    if session is not None:
+        channel.conn.set_session(session)
+        size = min(len(early_data), session.max_early_data_size)
+        if size:
+            channel.write_early_data(early_data[:size], deadline)
+    channel.handshake(deadline)
+    return early_data[size:] if channel.conn.early_data_accepted else early_data
+
+
+def save_session(conn: fasths.Connection, arguments: argparse.Namespace) -> None:
+    path = arguments.session_out
+    if path is None:
+        return
+    if conn.session is None:
+        if not arguments.quiet:
+            report.say(f"no session ticket arrived; {path} is not written")
+        return
+    try:
+        resumption.save_session(path, conn.session)
+    except OSError as error:
+        reason = options.describe_os_error(error)
+        raise Failure("cannot write the session", reason, origin=Origin.LOCAL) from None
 
 
 def describe(conn: fasths.Connection, arguments: argparse.Namespace) -> str:
@@ -182,10 +240,19 @@ def describe(conn: fasths.Connection, arguments: argparse.Namespace) -> str:
     elif conn.verified_chain:
         name = "name not checked" if arguments.no_check_hostname else "name matches"
         verification = f"ok, {name}, root {report.subject(conn.verified_chain[-1])}"
+    elif conn.session_reused:
+        verification = "by the pre-shared key"
     else:
         verification = "not done"
-    rows = [*report.negotiated(conn), ("Verification", verification)]
-    return f"{report.columns(rows)}\n{report.chain_text(conn.peer_certificates)}"
+    rows = report.negotiated(conn)
+    if arguments.early_data is not None:
+        rows.append(("Early data", report.early_data(conn)))
+    rows.append(("Verification", verification))
+    policy = fasths.StaplePolicy[arguments.staple_policy.upper()] if arguments.status else None
+    text = report.columns([*rows, *report.revocation(conn, policy)])
+    if not conn.peer_certificates:
+        return text
+    return f"{text}\n{report.chain_text(conn.peer_certificates)}"
 
 
 def close_at_once(channel: Channel) -> None:
@@ -203,7 +270,7 @@ def close_at_once(channel: Channel) -> None:
 class Relay:
     """Stdin to the peer and the peer to stdout, until both directions have ended."""
 
-    def __init__(self, channel: Channel, arguments: argparse.Namespace) -> None:
+    def __init__(self, channel: Channel, arguments: argparse.Namespace, unsent: bytes) -> None:
         self.channel = channel
         self.conn = channel.conn
         self.crlf: bool = arguments.crlf
@@ -212,7 +279,7 @@ class Relay:
         self.selector = selectors.DefaultSelector()
         self.input = StandardInput()
         self.buffer = bytearray(CHUNK)
-        self.unsent = memoryview(b"")
+        self.unsent = memoryview(unsent)
         self.input_ended = False  # nothing more will be sent
         self.sent_close_notify = False
         self.peer_closed = False

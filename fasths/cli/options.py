@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import NoReturn, TypeVar
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import fasths
 
@@ -103,6 +105,13 @@ def seconds(text: str) -> float:
     return value
 
 
+def whole(text: str) -> int:
+    """0 or more; what is too much for a setting, the Context says."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -158,6 +167,26 @@ def add_protocol_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
         metavar="LIST",
         help="application protocols, for example h2,http/1.1",
     )
+    group.add_argument(
+        "--certificate-compression",
+        type=name_list(fasths.CertificateCompressionAlgorithm, "algorithm"),
+        default=(),
+        metavar="LIST",
+        help="how certificates may be compressed: zlib, and brotli and zstd if they are installed",
+    )
+    group.add_argument(
+        "--record-size-limit",
+        type=whole,
+        metavar="BYTES",
+        help="the most that the peer may put into a record, 64 to 16385 (RFC 8449)",
+    )
+    group.add_argument(
+        "--padding",
+        type=whole,
+        default=0,
+        metavar="BYTES",
+        help="pad each record to a multiple of so many bytes (default: no padding)",
+    )
 
 
 def add_identity_flags(parser: argparse.ArgumentParser, *, client: bool) -> None:
@@ -166,11 +195,11 @@ def add_identity_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
         "--cert",
         action="append",
         default=[],
-        required=not client,
         metavar="FILE",
         help="certificate chain, PEM, own certificate first"
         + ("; sent if the server asks for one" if client else "")
-        + ". Repeat --cert and --key for several identities",
+        + ". Repeat --cert and --key for several identities"
+        + ("" if client else "; the name that a client asks for decides"),
     )
     group.add_argument(
         "--key",
@@ -187,6 +216,20 @@ def add_identity_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
     password.add_argument(
         "--password-env", metavar="NAME", help="environment variable with the password of the keys"
     )
+    if client:
+        group.add_argument(
+            "--post-handshake-auth",
+            action="store_true",
+            help="let the server ask for the certificate after the handshake as well",
+        )
+    else:
+        group.add_argument(
+            "--status-file",
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="OCSP response, DER, to be stapled to the --cert at the same place",
+        )
 
 
 def add_trust_flags(parser: argparse.ArgumentParser, *, client: bool) -> None:
@@ -223,6 +266,13 @@ def add_trust_flags(parser: argparse.ArgumentParser, *, client: bool) -> None:
         group.add_argument(
             "--insecure", action="store_true", help="accept any certificate: for debugging only"
         )
+        group.add_argument(
+            "--staple-policy",
+            choices=tuple(policy.name.lower() for policy in fasths.StaplePolicy),
+            default="check",
+            help="what to do about stapled OCSP responses: ask for none; check what comes; insist "
+            "on a good one (default: check)",
+        )
     else:
         group.add_argument(
             "--verify",
@@ -230,9 +280,14 @@ def add_trust_flags(parser: argparse.ArgumentParser, *, client: bool) -> None:
             default="none",
             help="whether to ask for a client certificate, and to insist on one (default: none)",
         )
+        group.add_argument(
+            "--client-ca-names",
+            action="store_true",
+            help="tell clients the names of the authorities that their certificates may be from",
+        )
 
 
-def add_output_flags(parser: argparse.ArgumentParser) -> None:
+def add_output_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("what is shown")
     group.add_argument("--quiet", "-q", action="store_true", help="say nothing but errors")
     group.add_argument(
@@ -247,13 +302,14 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
         help="append the secrets of each connection to FILE, for Wireshark and the like (default: "
         f"the environment's {KEYLOG_VARIABLE}). Who has this file can read the traffic",
     )
+    return group
 
 
 # From flags to a Context
 
 
-def build_context(arguments: argparse.Namespace, *, client: bool) -> fasths.Context:
-    """The Context that the flags describe; whatever is wrong with them is a usage error."""
+def build_context(arguments: argparse.Namespace, *, client: bool, **others: Any) -> fasths.Context:
+    """The Context that the flags, and others, describe; what is wrong with it is a usage error."""
     defaults = {
         "minimum_version": arguments.min_version,
         "maximum_version": arguments.max_version,
@@ -262,21 +318,22 @@ def build_context(arguments: argparse.Namespace, *, client: bool) -> fasths.Cont
         "signature_schemes": arguments.signature_schemes,
     }
     settings = {name: value for name, value in defaults.items() if value is not None}
-    if client:
-        if arguments.key_share_groups is not None:
-            settings["key_share_groups"] = arguments.key_share_groups
-        settings["check_hostname"] = not (arguments.no_check_hostname or arguments.insecure)
-        verify = fasths.Verify.NONE if arguments.insecure else fasths.Verify.REQUIRED
-    else:
-        verify = fasths.Verify[arguments.verify.upper()]
     try:
+        trust = load_trust(arguments)
+        if client:
+            settings |= client_settings(arguments)
+        else:
+            settings |= server_settings(arguments, trust)
         return fasths.Context(
-            identities=load_identities(arguments),
-            trust=load_trust(arguments),
-            verify=verify,
+            identities=load_identities(arguments, () if client else arguments.status_file),
+            trust=trust,
             alpn=arguments.alpn,
+            certificate_compression=arguments.certificate_compression,
+            record_size_limit=arguments.record_size_limit,
+            record_padding=arguments.padding,
             keylog=arguments.keylog or os.environ.get(KEYLOG_VARIABLE) or None,
             **settings,
+            **others,
         )
     except OSError as error:
         usage_error(arguments, describe_os_error(error))
@@ -284,7 +341,36 @@ def build_context(arguments: argparse.Namespace, *, client: bool) -> fasths.Cont
         usage_error(arguments, str(error))
 
 
-def load_identities(arguments: argparse.Namespace) -> list[fasths.Identity]:
+def client_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "check_hostname": not (arguments.no_check_hostname or arguments.insecure),
+        "verify": fasths.Verify.NONE if arguments.insecure else fasths.Verify.REQUIRED,
+        "post_handshake_auth": arguments.post_handshake_auth,
+        "staple_policy": fasths.StaplePolicy[arguments.staple_policy.upper()],
+    }
+    if arguments.key_share_groups is not None:
+        settings["key_share_groups"] = arguments.key_share_groups
+    return settings
+
+
+def server_settings(
+    arguments: argparse.Namespace, trust: fasths.TrustStore | None
+) -> dict[str, Any]:
+    verify = fasths.Verify[arguments.verify.upper()]
+    settings: dict[str, Any] = {"verify": verify}
+    if not (arguments.cert or arguments.psk):
+        usage_error(arguments, "a server needs --cert, or --psk")
+    if arguments.client_ca_names:
+        if verify is fasths.Verify.NONE:
+            usage_error(arguments, "--client-ca-names needs --verify optional or required")
+        trust = fasths.TrustStore.system() if trust is None else trust
+        settings["certificate_authorities"] = trust.subjects()
+    return settings
+
+
+def load_identities(
+    arguments: argparse.Namespace, status_files: Sequence[str]
+) -> list[fasths.Identity]:
     chains: list[str] = arguments.cert
     keys: list[str] = arguments.key or chains
     if len(chains) != len(keys):
@@ -293,11 +379,20 @@ def load_identities(arguments: argparse.Namespace) -> list[fasths.Identity]:
             f"each --cert needs its --key: there are {len(chains)} of one and "
             f"{len(keys)} of the other",
         )
+    if len(status_files) > len(chains):
+        usage_error(arguments, "there are more --status-file than --cert")
     password = load_password(arguments)
     identities = []
-    for chain, key in zip(chains, keys, strict=True):
+    for chain, key, status_file in zip_longest(chains, keys, status_files):
         try:
-            identities.append(fasths.Identity.from_files(chain, key, password=password))
+            identities.append(
+                fasths.Identity.from_files(
+                    chain,
+                    key,
+                    password=password,
+                    ocsp_response=Path(status_file).read_bytes() if status_file else None,
+                )
+            )
         except (TypeError, ValueError) as error:
             files = chain if chain == key else f"{chain} and {key}"
             usage_error(arguments, f"{files}: {error}")

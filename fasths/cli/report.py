@@ -11,10 +11,12 @@ import threading
 from enum import IntEnum
 
 import fasths
-from fasths import AlertDescription, ContentType, HandshakeType
+from fasths import AlertDescription, CertificateError, ContentType, HandshakeType
 from fasths.cli.channel import MessageCallback
 from fasths.cli.options import version_name
+from fasths.crypto.certificates import load_certificate
 from fasths.crypto.describe import describe_certificate
+from fasths.crypto.ocsp import check_staple
 
 NONE = "none"
 LONGEST = 300  # characters of one text that a peer chose
@@ -55,7 +57,38 @@ def negotiated(conn: fasths.Connection) -> list[tuple[str, str]]:
         ("Signature scheme", member_name(conn.signature_scheme)),
         ("ALPN", printable(conn.alpn_protocol) if conn.alpn_protocol is not None else NONE),
         ("Server name", printable(conn.server_name) if conn.server_name is not None else NONE),
+        ("Handshake", "resumed" if conn.session_reused else "full"),
     ]
+
+
+def early_data(conn: fasths.Connection) -> str:
+    """What became of a client's early data, in a word."""
+    if conn.early_data_accepted is None:
+        return NONE
+    return "accepted" if conn.early_data_accepted else "rejected"
+
+
+def revocation(
+    conn: fasths.Connection, policy: fasths.StaplePolicy | None
+) -> list[tuple[str, str]]:
+    """What came with the peer's certificate; more of it where a policy is given."""
+    response = conn.ocsp_response
+    rows = [("Staple", NONE if response is None else f"{len(response)} bytes")]
+    if policy is not None:
+        rows.append(("Staple policy", policy.name.lower()))
+        if response is not None:
+            rows.append(("Staple verdict", staple_verdict(response, conn.verified_chain)))
+    return [*rows, ("SCTs", str(len(conn.signed_certificate_timestamps)))]
+
+
+def staple_verdict(response: bytes, chain: tuple[bytes, ...] | None) -> str:
+    if chain is None:
+        return "not checked, because the chain is not"
+    try:
+        until = check_staple(response, [load_certificate(der) for der in chain])
+    except CertificateError as error:
+        return printable(error.reason)
+    return f"good until {until:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def subject(der: bytes) -> str:

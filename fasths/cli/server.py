@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import fasths
-from fasths.cli import options, report
+from fasths.cli import options, report, resumption
 from fasths.cli.channel import CHUNK, Channel, Failure, format_address
 
 LONGEST_REQUEST = 16 * 1024
@@ -38,6 +38,9 @@ examples:
   python -m fasths server --cert server.pem --key server.key --www \\
       --verify required --ca-file clients-ca.pem
       insist on a client certificate from one CA
+  python -m fasths server --cert server.pem --key server.key \\
+      --ticket-keys keys --session-store marks --early-data 16384
+      take 0-RTT data; further servers of this machine may share both files
 
 SIGINT and SIGTERM end it.
 exit codes: 0 ended by a signal, 1 cannot listen, 2 wrong usage
@@ -98,10 +101,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     options.add_output_flags(parser)
     options.add_trust_flags(parser, client=False)
     options.add_protocol_flags(parser, client=False)
+    resumption.add_server_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    context = options.build_context(arguments, client=False)
+    context = options.build_context(
+        arguments,
+        client=False,
+        client_hello_callback=note_client_hello,
+        **resumption.server_settings(arguments),
+    )
     try:
         listener = listen(arguments.host, arguments.port)
     except (OSError, UnicodeError) as error:
@@ -252,6 +261,19 @@ class Acceptor:
                 thread.join(max(0.0, deadline - time.monotonic()))
 
 
+class Visit:
+    """What a connection is remembered by: user_data of its Requests."""
+
+    ja4 = report.NONE
+
+
+def note_client_hello(request: fasths.ClientHelloRequest) -> None:
+    """A client_hello_callback that only looks."""
+    visit = request.user_data
+    assert isinstance(visit, Visit)
+    visit.ja4 = request.client_hello.ja4
+
+
 class Service:
     """What happens on one connection. Its `serve` is called by many threads."""
 
@@ -281,15 +303,20 @@ class Service:
         callback = None
         if self.trace:
             callback = report.tracer(f"{peer} ", with_bytes=self.trace_bytes)
-        channel = Channel(self.context, sock, message_callback=callback)
+        visit = Visit()
+        channel = Channel(self.context, sock, message_callback=callback, user_data=visit)
         channel.conn.set_accept_state()
         try:
             channel.handshake(time.monotonic() + self.timeout)
+            rows = [
+                *report.negotiated(channel.conn),
+                ("Early data", report.early_data(channel.conn)),
+                ("JA4", visit.ja4),
+            ]
             if not self.quiet:
-                values = (value for _, value in report.negotiated(channel.conn))
-                report.say(f"{peer} connected: {' '.join(values)}")
+                report.say(f"{peer} connected: {' '.join(value for _, value in rows)}")
             if self.www:
-                self.answer(channel)
+                self.answer(channel, rows)
             else:
                 self.echo(channel)
             channel.send_close_notify(time.monotonic() + self.timeout)
@@ -297,31 +324,35 @@ class Service:
             channel.close()
 
     def echo(self, channel: Channel) -> None:
+        channel.write(channel.read_early_data(), time.monotonic() + self.idle_timeout)
         while data := channel.read(time.monotonic() + self.idle_timeout):
             channel.write(data, time.monotonic() + self.idle_timeout)
 
-    def answer(self, channel: Channel) -> None:
+    def answer(self, channel: Channel, rows: list[tuple[str, str]]) -> None:
         deadline = time.monotonic() + self.timeout
         request = read_request(channel, deadline)
         if request is not None:
-            channel.write(response(channel.conn, request), deadline)
+            rows = [*rows, *client_certificate_rows(channel.conn)]
+            channel.write(response(request, rows), deadline)
 
 
 def read_request(channel: Channel, deadline: float) -> bytes | None:
     """A request up to its empty line; b"" if it is too long, None if the client ended before."""
-    request = bytearray()
-    while len(request) <= LONGEST_REQUEST:
+    # It may come early: a page that only shows something can be asked for twice.
+    request = bytearray(channel.read_early_data())
+    unseen = 0
+    while not EMPTY_LINE.search(request, unseen):
+        if len(request) > LONGEST_REQUEST:
+            return b""
         data = channel.read(deadline)
         if not data:
             return None
         unseen = max(0, len(request) - len(b"\r\n\r"))
         request += data
-        if EMPTY_LINE.search(request, unseen):
-            return bytes(request)
-    return b""
+    return bytes(request)
 
 
-def response(conn: fasths.Connection, request: bytes) -> bytes:
+def response(request: bytes, rows: list[tuple[str, str]]) -> bytes:
     """The whole answer, short enough for one record."""
     words = request.partition(b"\n")[0].split()
     if not request:
@@ -329,7 +360,7 @@ def response(conn: fasths.Connection, request: bytes) -> bytes:
     elif len(words) != 3 or not words[2].startswith(b"HTTP/"):
         status, page = "400 Bad Request", "This is not an HTTP request.\n"
     else:
-        status, page = "200 OK", connection_page(conn)
+        status, page = "200 OK", connection_page(rows)
     body = page.encode()
     kind = "text/html" if page.startswith("<") else "text/plain"
     head = (
@@ -345,8 +376,7 @@ def response(conn: fasths.Connection, request: bytes) -> bytes:
     return head + body
 
 
-def connection_page(conn: fasths.Connection) -> str:
-    rows = [*report.negotiated(conn), *client_certificate_rows(conn)]
+def connection_page(rows: list[tuple[str, str]]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n'
         '<head><meta charset="utf-8"><title>fasths</title></head>\n'
