@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from .credentials import Authority
-from .peers import GnuTLS, Go, OpenSSL, Stdlib, require
+from .feature_peers import FeatureGnuTLS, FeatureGo, FeatureOpenSSL, FeaturePeer, FeatureStdlib
+from .in_process_peers import PyOpenSSL, Tlslite
+from .peers import require
 
 GO_SOURCE = Path(__file__).with_name("go")
 
@@ -28,19 +30,35 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(Authority(directory, "authority"), Authority(directory, "stranger"))
 
 
-@pytest.fixture(scope="session")
-def stdlib() -> Stdlib:
-    return Stdlib()
+@pytest.fixture
+def peer(request: pytest.FixtureRequest) -> FeaturePeer:
+    """The one that with_peers() names."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
-def openssl() -> OpenSSL:
-    return OpenSSL()
+def stdlib() -> FeatureStdlib:
+    return FeatureStdlib()
 
 
 @pytest.fixture(scope="session")
-def gnutls(tmp_path_factory: pytest.TempPathFactory) -> GnuTLS:
-    return GnuTLS(tmp_path_factory.mktemp("gnutls"))
+def openssl(tmp_path_factory: pytest.TempPathFactory) -> FeatureOpenSSL:
+    return FeatureOpenSSL(tmp_path_factory.mktemp("openssl"))
+
+
+@pytest.fixture(scope="session")
+def gnutls(tmp_path_factory: pytest.TempPathFactory) -> FeatureGnuTLS:
+    return FeatureGnuTLS(tmp_path_factory.mktemp("gnutls"))
+
+
+@pytest.fixture(scope="session")
+def pyopenssl() -> PyOpenSSL:
+    return PyOpenSSL()
+
+
+@pytest.fixture(scope="session")
+def tlslite() -> Tlslite:
+    return Tlslite()
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +72,7 @@ def nginx() -> str:
 
 
 @pytest.fixture(scope="session")
-def go(tmp_path_factory: pytest.TempPathFactory) -> Go:
+def go(tmp_path_factory: pytest.TempPathFactory) -> FeatureGo:
     """Builds the Go program, once for all of pytest-xdist's workers."""
     compiler = require("go")
     directory = tmp_path_factory.getbasetemp()
@@ -82,4 +100,4 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Go:
             if "requires go" in built.stderr.lower():  # what go.mod says
                 pytest.skip(f"go is too old: {built.stderr.strip()}")
             assert built.returncode == 0, built.stderr
-    return Go(program)
+    return FeatureGo(program, tmp_path_factory.mktemp("go"))

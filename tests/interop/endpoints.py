@@ -114,6 +114,20 @@ class Endpoint:
             code = self._check(ret)
             raise AssertionError(f"do_handshake() = {ret}, {code.name}")
 
+    def send_early(self, data: bytes) -> None:
+        """A client's 0-RTT data, with the ClientHello or after it."""
+        written = self.conn.write_early_data(data)
+        assert written == len(data), self.conn.get_error(written)
+
+    def receive_early(self) -> bytes:
+        """All of the client's 0-RTT data, at a server."""
+        received = bytearray()
+        while data := self.conn.read_early_data():
+            received += data
+        if data is None:
+            self._check(-1)
+        return bytes(received)
+
     def send(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
@@ -150,7 +164,8 @@ class Endpoint:
             assert time.monotonic() < deadline, f"the peer sent no {message}"
             ret = self.conn.read_into(self._buffer)
             assert ret == -1
-            assert self.conn.get_error(ret) == SSLErrorCode.WANT_READ, self.conn.last_error
+            if self.conn.get_error(ret) != SSLErrorCode.WANT_READ:
+                self._check(ret)
         self.socket.settimeout(TIMEOUT)
 
     def shutdown(self) -> int:
@@ -215,11 +230,23 @@ class Served:
 
 
 class FasthsServer:
-    """Accepts on a free port of 127.0.0.1 and handles each connection in a thread."""
+    """Accepts on a free port of 127.0.0.1 and handles each connection in a thread.
 
-    def __init__(self, context: fasths.Context, handler: Handler = echo) -> None:
+    later: the Context of the connections after the first. before: done before the handshake.
+    """
+
+    def __init__(
+        self,
+        context: fasths.Context,
+        handler: Handler = echo,
+        *,
+        later: fasths.Context | None = None,
+        before: Handler | None = None,
+    ) -> None:
         self._context = context
+        self._later = later or context
         self._handler = handler
+        self._before = before
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._served: queue.Queue[Served] = queue.Queue()
@@ -244,15 +271,18 @@ class FasthsServer:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            thread = threading.Thread(target=self._handle, args=(sock,), daemon=True)
+            context = self._later if self._threads else self._context
+            thread = threading.Thread(target=self._handle, args=(sock, context), daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _handle(self, sock: socket.socket) -> None:
+    def _handle(self, sock: socket.socket, context: fasths.Context) -> None:
         error: BaseException | None = None
-        with Endpoint(self._context, sock) as endpoint:
+        with Endpoint(context, sock) as endpoint:
             try:
                 endpoint.conn.set_accept_state()
+                if self._before is not None:
+                    self._before(endpoint)
                 endpoint.handshake()
                 self._handshaken.put(endpoint)
                 self._handler(endpoint)

@@ -67,23 +67,34 @@ def assert_refused_chain(error: BaseException | None, alert: str) -> None:
     assert error.alert == AlertDescription[alert]
 
 
+def talk_to(
+    peer: Peer, settings: Settings, context: fasths.Context, data: bytes = DATA
+) -> Endpoint:
+    """A client's connection to the peer, which echoes."""
+    with peer.server(settings) as server, connect(context, server.port) as endpoint:
+        endpoint.handshake()
+        assert endpoint.exchange(data, server.window) == data
+        endpoint.close()
+    assert endpoint.conn.version == TLSVersion.TLSv1_3
+    assert endpoint.conn.last_error is None
+    return endpoint
+
+
+def serve(peer: Peer, settings: Settings, context: fasths.Context, data: bytes = DATA) -> Served:
+    """A server's connection with the peer, which gets its data back."""
+    with FasthsServer(context, echo_after(len(data))) as server:
+        with peer.client(server.port, settings) as client:
+            client.send(data)
+            assert client.receive(len(data)) == data, client.log.text
+            client.finish()
+        served = server.served()
+    assert served.error is None
+    assert served.conn.version == TLSVersion.TLSv1_3
+    return served
+
+
 class FasthsClient:
     """fasths as the client, the peer as the server."""
-
-    def talk(
-        self,
-        peer: Peer,
-        settings: Settings,
-        context: fasths.Context,
-        data: bytes = DATA,
-    ) -> Endpoint:
-        with peer.server(settings) as server, connect(context, server.port) as endpoint:
-            endpoint.handshake()
-            assert endpoint.exchange(data, server.window) == data
-            endpoint.close()
-        assert endpoint.conn.version == TLSVersion.TLSv1_3
-        assert endpoint.conn.last_error is None
-        return endpoint
 
     def settings(self, certificates: Certificates, kind: str = "ecdsa", **options) -> Settings:
         return Settings(credential=certificates.authority.leaf(kind), **options)
@@ -92,7 +103,7 @@ class FasthsClient:
     def test_cipher_suite(self, peer: Peer, certificates: Certificates, suite: str) -> None:
         choose_here = {} if peer.can_choose_suite else {"cipher_suites": [suite]}
         settings = self.settings(certificates, suite=suite)
-        endpoint = self.talk(peer, settings, client_context(certificates, **choose_here))
+        endpoint = talk_to(peer, settings, client_context(certificates, **choose_here))
         assert endpoint.conn.cipher_suite == CipherSuite[suite]
 
     @pytest.mark.parametrize("group", GROUPS)
@@ -100,7 +111,7 @@ class FasthsClient:
         peer.need(group)
         settings = self.settings(certificates, groups=(group,))
         context = client_context(certificates, groups=[group], key_share_groups=[group])
-        endpoint = self.talk(peer, settings, context)
+        endpoint = talk_to(peer, settings, context)
         assert endpoint.conn.group == NamedGroup[group]
         assert not endpoint.hello_retried
 
@@ -110,14 +121,14 @@ class FasthsClient:
         first = "secp256r1" if group == "x25519" else "x25519"
         settings = self.settings(certificates, groups=(group,))
         context = client_context(certificates, groups=GROUPS, key_share_groups=[first])
-        endpoint = self.talk(peer, settings, context)
+        endpoint = talk_to(peer, settings, context)
         assert endpoint.conn.group == NamedGroup[group]
         assert endpoint.hello_retried
         assert endpoint.count("sent", "client_hello") == 2
 
     def test_hello_retry_request_for_no_share(self, peer: Peer, certificates: Certificates) -> None:
         context = client_context(certificates, key_share_groups=[])
-        assert self.talk(peer, self.settings(certificates), context).hello_retried
+        assert talk_to(peer, self.settings(certificates), context).hello_retried
 
     @pytest.mark.parametrize("scheme", SCHEMES)
     def test_server_certificate(self, peer: Peer, certificates: Certificates, scheme: str) -> None:
@@ -128,7 +139,7 @@ class FasthsClient:
             certificates, SCHEMES[scheme], scheme=scheme if peer.can_choose_scheme else None
         )
         choose_here = {} if peer.can_choose_scheme else {"signature_schemes": list(schemes)}
-        endpoint = self.talk(peer, settings, client_context(certificates, **choose_here))
+        endpoint = talk_to(peer, settings, client_context(certificates, **choose_here))
         assert endpoint.conn.signature_scheme == SignatureScheme[scheme]
         assert len(endpoint.conn.verified_chain) == 3
 
@@ -143,7 +154,7 @@ class FasthsClient:
             identities=[identity(certificates.authority.leaf(SCHEMES[scheme]))],
             signature_schemes=list(dict.fromkeys([scheme, "ecdsa_secp256r1_sha256"])),
         )
-        endpoint = self.talk(peer, settings, context)
+        endpoint = talk_to(peer, settings, context)
         assert endpoint.count("received", "certificate_request") == 1
         (sent,) = [
             data
@@ -176,20 +187,20 @@ class FasthsClient:
     def test_alpn(self, peer: Peer, certificates: Certificates) -> None:
         settings = self.settings(certificates, alpn=("second",))
         context = client_context(certificates, alpn=["first", "second"])
-        assert self.talk(peer, settings, context).conn.alpn_protocol == "second"
+        assert talk_to(peer, settings, context).conn.alpn_protocol == "second"
 
     def test_alpn_without_overlap(self, peer: Peer, certificates: Certificates) -> None:
         settings = self.settings(certificates, alpn=("theirs",))
         context = client_context(certificates, alpn=["ours"])
         if not peer.alpn_mismatch_is_fatal:
-            assert self.talk(peer, settings, context).conn.alpn_protocol is None
+            assert talk_to(peer, settings, context).conn.alpn_protocol is None
             return
         with peer.server(settings) as server, connect(context, server.port) as endpoint:
             assert_peer_alert(refused(endpoint), "no_application_protocol")
 
     def test_large_data(self, peer: Peer, certificates: Certificates) -> None:
         settings = self.settings(certificates, echo_after=MEBIBYTE)
-        self.talk(peer, settings, client_context(certificates), payload(MEBIBYTE))
+        talk_to(peer, settings, client_context(certificates), payload(MEBIBYTE))
 
     def test_many_small_writes(self, peer: Peer, certificates: Certificates) -> None:
         pieces = [os.urandom(length // 2).hex().encode() + b"\n" for length in range(300)]
@@ -247,19 +258,6 @@ class FasthsClient:
 class FasthsServes:
     """fasths as the server, the peer as the client."""
 
-    def talk(
-        self, peer: Peer, settings: Settings, context: fasths.Context, data: bytes = DATA
-    ) -> Served:
-        with FasthsServer(context, echo_after(len(data))) as server:
-            with peer.client(server.port, settings) as client:
-                client.send(data)
-                assert client.receive(len(data)) == data, client.log.text
-                client.finish()
-            served = server.served()
-        assert served.error is None
-        assert served.conn.version == TLSVersion.TLSv1_3
-        return served
-
     def refuse(self, peer: Peer, settings: Settings, context: fasths.Context, *alerts: str):
         """The peer is refused, and sees one of the alerts."""
         with FasthsServer(context) as server, peer.client(server.port, settings) as client:
@@ -275,14 +273,14 @@ class FasthsServes:
     def test_cipher_suite(self, peer: Peer, certificates: Certificates, suite: str) -> None:
         choose_here = {} if peer.can_choose_suite else {"cipher_suites": [suite]}
         settings = self.settings(certificates, suite=suite)
-        served = self.talk(peer, settings, server_context(certificates, **choose_here))
+        served = serve(peer, settings, server_context(certificates, **choose_here))
         assert served.conn.cipher_suite == CipherSuite[suite]
 
     @pytest.mark.parametrize("group", GROUPS)
     def test_group(self, peer: Peer, certificates: Certificates, group: str) -> None:
         peer.need(group)
         settings = self.settings(certificates, groups=(group,))
-        served = self.talk(peer, settings, server_context(certificates))
+        served = serve(peer, settings, server_context(certificates))
         assert served.conn.group == NamedGroup[group]
         assert not served.endpoint.hello_retried
 
@@ -293,7 +291,7 @@ class FasthsServes:
         if group in peer.always_starts_with:
             pytest.skip(f"the client of {peer.name} always starts with {group}")
         settings = self.settings(certificates, groups=(first, group))
-        served = self.talk(peer, settings, server_context(certificates, groups=[group]))
+        served = serve(peer, settings, server_context(certificates, groups=[group]))
         assert served.conn.group == NamedGroup[group]
         assert served.endpoint.hello_retried
         assert served.endpoint.count("received", "client_hello") == 2
@@ -308,7 +306,7 @@ class FasthsServes:
         settings = self.settings(certificates, groups=("x25519", "secp384r1"))
         groups = GROUPS if group is None else [group]
         context = server_context(certificates, retry_with_cookie=True, groups=groups)
-        served = self.talk(peer, settings, context)
+        served = serve(peer, settings, context)
         assert served.conn.group == NamedGroup[group or "x25519"]
         assert served.endpoint.hello_retried
 
@@ -316,7 +314,7 @@ class FasthsServes:
     def test_server_certificate(self, peer: Peer, certificates: Certificates, scheme: str) -> None:
         peer.need(scheme)
         context = server_context(certificates, SCHEMES[scheme], signature_schemes=[scheme])
-        served = self.talk(peer, self.settings(certificates), context)
+        served = serve(peer, self.settings(certificates), context)
         assert served.conn.signature_scheme == SignatureScheme[scheme]
 
     @pytest.mark.parametrize("scheme", SCHEMES)
@@ -326,7 +324,7 @@ class FasthsServes:
         # First this scheme; then that of the server's own certificate and of the authority.
         schemes = list(dict.fromkeys([scheme, "ecdsa_secp256r1_sha256"]))
         context = server_context(certificates, verify=Verify.REQUIRED, signature_schemes=schemes)
-        served = self.talk(peer, self.settings(certificates, credential=credential), context)
+        served = serve(peer, self.settings(certificates, credential=credential), context)
         assert len(served.conn.verified_chain) == 3
         (verified,) = [
             data
@@ -342,7 +340,7 @@ class FasthsServes:
 
     def test_client_certificate_is_optional(self, peer: Peer, certificates: Certificates) -> None:
         context = server_context(certificates, verify=Verify.OPTIONAL)
-        served = self.talk(peer, self.settings(certificates), context)
+        served = serve(peer, self.settings(certificates), context)
         assert served.endpoint.count("sent", "certificate_request") == 1
         assert served.conn.verified_chain is None
 
@@ -355,7 +353,7 @@ class FasthsServes:
 
     def test_alpn(self, peer: Peer, certificates: Certificates) -> None:
         settings = self.settings(certificates, alpn=("first", "second"))
-        served = self.talk(peer, settings, server_context(certificates, alpn=["second"]))
+        served = serve(peer, settings, server_context(certificates, alpn=["second"]))
         assert served.conn.alpn_protocol == "second"
 
     def test_alpn_without_overlap(self, peer: Peer, certificates: Certificates) -> None:
@@ -365,12 +363,12 @@ class FasthsServes:
         assert isinstance(error, errors.NoApplicationProtocol), error
 
     def test_server_name(self, peer: Peer, certificates: Certificates) -> None:
-        served = self.talk(peer, self.settings(certificates), server_context(certificates))
+        served = serve(peer, self.settings(certificates), server_context(certificates))
         assert served.conn.server_name == "localhost"
 
     def test_large_data(self, peer: Peer, certificates: Certificates) -> None:
         context = server_context(certificates)
-        self.talk(peer, self.settings(certificates), context, payload(MEBIBYTE))
+        serve(peer, self.settings(certificates), context, payload(MEBIBYTE))
 
     def test_many_small_writes(self, peer: Peer, certificates: Certificates) -> None:
         data = payload(300 * LINE)

@@ -25,6 +25,8 @@ from typing import ClassVar, Self
 
 import pytest
 
+import fasths
+
 LOOPBACK_SOURCE = Path(__file__).with_name("loopback.c")
 TIMEOUT = 10.0
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
@@ -115,6 +117,20 @@ class Settings:
     middlebox: bool = True
     echo_after: int = 0  # a server's: it echoes once it has that many bytes
     extra: tuple[str, ...] = ()  # more command-line options
+    # For the peers of feature_peers.py and in_process_peers.py.
+    ask_client_certificate: bool = False
+    post_handshake_auth: bool = False
+    tickets: int | None = None  # a server's: how many it sends
+    max_early_data: int = 0  # a server's: what its tickets permit
+    refuse_early_data: bool = False
+    psk: fasths.ExternalPSK | None = None
+    psk_ke: bool = False  # without a key exchange, where the other side wants that
+    staple: Path | None = None  # a server's: an OCSP response in DER
+    ask_for_staple: bool = False
+    timestamps: tuple[bytes, ...] = ()  # a server's: RFC 6962
+    raw_public_key: bool = False  # its own, of the credential, and the other side's
+    compression: tuple[str, ...] = ()  # of certificates
+    record_size_limit: int | None = None
 
 
 class Log:
@@ -318,7 +334,12 @@ class StdlibEndpoint:
     """One connection of the standard library's; errors go to the log."""
 
     def __init__(
-        self, context: ssl.SSLContext, sock: socket.socket, server_name: str | None, log: Log
+        self,
+        context: ssl.SSLContext,
+        sock: socket.socket,
+        server_name: str | None,
+        log: Log,
+        session: ssl.SSLSession | None = None,
     ) -> None:
         self.log = log
         self.socket: ssl.SSLSocket | None = None
@@ -328,6 +349,7 @@ class StdlibEndpoint:
                 sock,
                 server_side=server_name is None,
                 server_hostname=server_name,
+                session=session,
                 suppress_ragged_eofs=False,
             )
         if self.socket is None:
@@ -527,7 +549,7 @@ class OpenSSL(Peer):
             self.missing = frozenset({"X25519MLKEM768"})
 
     def alert_pattern(self, alert: str) -> str:
-        return rf"SSL alert number {ALERT_NUMBERS[alert]}\b"
+        return rf"SSL alert number {fasths.AlertDescription[alert]:d}\b"
 
     def options(self, settings: Settings) -> list[str | Path]:
         options: list[str | Path] = ["-tls1_2" if settings.tls12 else "-tls1_3"]
@@ -641,7 +663,7 @@ class GnuTLS(Peer):
         )
 
     def alert_pattern(self, alert: str) -> str:
-        number = ALERT_NUMBERS[alert]
+        number = int(fasths.AlertDescription[alert])
         return rf"Received alert \[{number}\]|Alert\[2\|{number}\] - .* - was received"
 
     def priority(self, settings: Settings) -> str:
@@ -688,6 +710,8 @@ class GnuTLS(Peer):
         options = self.options(settings)
         if settings.require_client_certificate:
             options += ["--require-client-cert", "--verify-client-cert"]
+        elif settings.ask_client_certificate:
+            options += [] if settings.raw_public_key else ["--verify-client-cert"]
         else:
             options += ["--disable-client-cert"]
         port = free_port()
@@ -715,6 +739,7 @@ class Go(Peer):
     missing = frozenset({"ed448", *(scheme for scheme in SCHEMES if "pss_pss" in scheme)})
     ALERTS: ClassVar[dict[str, str]] = {
         "bad_certificate": "bad certificate",
+        "certificate_revoked": "revoked certificate",
         "unknown_ca": "unknown certificate authority",
         "certificate_required": "certificate required",
         "protocol_version": "protocol version not supported",
@@ -761,15 +786,3 @@ class Go(Peer):
 def go_report(log: Log, event: str = "handshake") -> dict:
     """What Go's side says of an event, once it has happened."""
     return json.loads(log.wait_for(rf'\{{"event":"{event}".*\}}\n')[0])
-
-
-ALERT_NUMBERS = {
-    "close_notify": 0,
-    "handshake_failure": 40,
-    "bad_certificate": 42,
-    "certificate_unknown": 46,
-    "unknown_ca": 48,
-    "protocol_version": 70,
-    "certificate_required": 116,
-    "no_application_protocol": 120,
-}

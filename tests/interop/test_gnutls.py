@@ -6,7 +6,7 @@ from fasths import Verify
 
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer
-from .matrix import DATA, FasthsClient, FasthsServes, server_context
+from .matrix import DATA, FasthsClient, FasthsServes, serve, server_context
 from .peers import GnuTLS
 
 
@@ -91,4 +91,4 @@ class TestFasthsServes(FasthsServes):
                 "--srtp-profiles=SRTP_AES128_CM_HMAC_SHA1_80",
             ),
         )
-        self.talk(peer, settings, server_context(certificates, verify=Verify.REQUIRED))
+        serve(peer, settings, server_context(certificates, verify=Verify.REQUIRED))

@@ -16,7 +16,9 @@ from .matrix import (
     FasthsServes,
     client_context,
     payload,
+    serve,
     server_context,
+    talk_to,
 )
 from .peers import OpenSSL
 
@@ -60,7 +62,7 @@ class TestFasthsClient(FasthsClient):
         self, peer: OpenSSL, certificates: Certificates, middlebox: bool
     ) -> None:
         settings = self.settings(certificates, middlebox=middlebox)
-        endpoint = self.talk(peer, settings, client_context(certificates))
+        endpoint = talk_to(peer, settings, client_context(certificates))
         assert endpoint.change_cipher_specs("sent") == 1
         assert endpoint.change_cipher_specs("received") == middlebox
 
@@ -91,7 +93,7 @@ class TestFasthsClient(FasthsClient):
         self, peer: OpenSSL, certificates: Certificates, extra: tuple[str, ...]
     ) -> None:
         settings = self.settings(certificates, "rsa", extra=extra)
-        self.talk(peer, settings, client_context(certificates), payload(MEBIBYTE // 8))
+        talk_to(peer, settings, client_context(certificates), payload(MEBIBYTE // 8))
 
     def test_peer_is_killed(self, peer: OpenSSL, certificates: Certificates) -> None:
         with (
@@ -144,7 +146,7 @@ class TestFasthsServes(FasthsServes):
         self, peer: OpenSSL, certificates: Certificates, middlebox: bool
     ) -> None:
         settings = self.settings(certificates, middlebox=middlebox)
-        endpoint = self.talk(peer, settings, server_context(certificates)).endpoint
+        endpoint = serve(peer, settings, server_context(certificates)).endpoint
         # RFC 8446, D.4: the server does as the client, who asks with a session id.
         assert endpoint.change_cipher_specs("sent") == middlebox
         assert endpoint.change_cipher_specs("received") == middlebox
@@ -163,7 +165,7 @@ class TestFasthsServes(FasthsServes):
             certificates, credential=certificates.authority.leaf("rsa"), extra=extra
         )
         context = server_context(certificates, verify=fasths.Verify.REQUIRED)
-        self.talk(peer, settings, context, payload(MEBIBYTE // 8))
+        serve(peer, settings, context, payload(MEBIBYTE // 8))
 
     def test_server_closes_first(self, peer: OpenSSL, certificates: Certificates) -> None:
         def handler(endpoint: Endpoint) -> None:

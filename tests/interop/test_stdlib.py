@@ -145,8 +145,10 @@ class TestFasthsServes(FasthsServes):
             assert endpoint.receive(len(DATA)) == DATA
             assert_truncated(endpoint)
 
+        # A ticket that the client has not read would make its end a TCP reset.
+        context = server_context(certificates, session_tickets=0)
         with (
-            FasthsServer(server_context(certificates), handler) as server,
+            FasthsServer(context, handler) as server,
             peer.client(server.port, Settings(trust=certificates.authority.file)) as client,
         ):
             client.send(DATA)

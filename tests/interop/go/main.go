@@ -46,6 +46,9 @@ type report struct {
 	ServerName   string `json:"server_name,omitempty"`
 	Certificates int    `json:"certificates,omitempty"`
 	Exported     string `json:"exported,omitempty"`
+	Resumed      bool   `json:"resumed,omitempty"`
+	Staple       string `json:"staple,omitempty"`
+	Timestamps   string `json:"timestamps,omitempty"`
 }
 
 var reporting sync.Mutex
@@ -62,6 +65,14 @@ func field(state tls.ConnectionState, name string) (reflect.Value, bool) {
 	return value, value.IsValid()
 }
 
+func joined(values [][]byte) string {
+	var digits []string
+	for _, value := range values {
+		digits = append(digits, hex.EncodeToString(value))
+	}
+	return strings.Join(digits, ",")
+}
+
 func describe(state tls.ConnectionState) report {
 	r := report{
 		Event:        "handshake",
@@ -70,6 +81,9 @@ func describe(state tls.ConnectionState) report {
 		ALPN:         state.NegotiatedProtocol,
 		ServerName:   state.ServerName,
 		Certificates: len(state.PeerCertificates),
+		Resumed:      state.DidResume,
+		Staple:       hex.EncodeToString(state.OCSPResponse),
+		Timestamps:   joined(state.SignedCertificateTimestamps),
 	}
 	if id, ok := field(state, "CurveID"); ok { // Go 1.25
 		for name, group := range groups {
@@ -217,6 +231,11 @@ func main() {
 	names := flags.String("groups", "", "groups, comma-separated")
 	alpn := flags.String("alpn", "", "ALPN protocols, comma-separated")
 	require := flags.Bool("require", false, "the server requires a client certificate")
+	ask := flags.Bool("ask", false, "the server asks for a client certificate, and does without")
+	session := flags.String("session", "", "file that the client keeps its session in")
+	noTickets := flags.Bool("no-tickets", false, "the server sends no session tickets")
+	staple := flags.String("staple", "", "file of the server's OCSP response")
+	timestamps := flags.String("timestamps", "", "the server's SCTs in hexadecimal, comma-separated")
 	tls12 := flags.Bool("tls12", false, "no more than TLS 1.2")
 	flags.Parse(os.Args[2:])
 
@@ -241,6 +260,20 @@ func main() {
 		if err != nil {
 			fail("flags", err)
 		}
+		if *staple != "" {
+			if pair.OCSPStaple, err = os.ReadFile(*staple); err != nil {
+				fail("flags", err)
+			}
+		}
+		if *timestamps != "" {
+			for _, digits := range strings.Split(*timestamps, ",") {
+				timestamp, err := hex.DecodeString(digits)
+				if err != nil {
+					fail("flags", err)
+				}
+				pair.SignedCertificateTimestamps = append(pair.SignedCertificateTimestamps, timestamp)
+			}
+		}
 		config.Certificates = []tls.Certificate{pair}
 	}
 	if *ca != "" {
@@ -253,11 +286,17 @@ func main() {
 	if os.Args[1] == "server" {
 		if *require {
 			config.ClientAuth = tls.RequireAndVerifyClientCert
+		} else if *ask {
+			config.ClientAuth = tls.VerifyClientCertIfGiven
 		}
+		config.SessionTicketsDisabled = *noTickets
 		server(config)
 		return
 	}
 	config.ServerName = *name
 	config.InsecureSkipVerify = *ca == ""
+	if *session != "" {
+		config.ClientSessionCache = sessionFile(*session)
+	}
 	client(*addr, config)
 }
