@@ -35,12 +35,14 @@ class Effort(NamedTuple):
 # By kind of row, in full and quick; a socket's batch takes long, a memory round has own processes.
 _FULL = {
     "handshake": Effort(200, 10, 0, 0),
+    "client-hello": Effort(100, 2000, 0, 0),
     "bulk": Effort(80, 0, 4, 0),
     "memory": Effort(5, 0, 0, 400),
     "sockets": Effort(12, 100, 0, 0),
 }
 _QUICK = {
     "handshake": Effort(30, 10, 0, 0),
+    "client-hello": Effort(20, 500, 0, 0),
     "bulk": Effort(12, 0, 2, 0),
     "memory": Effort(2, 0, 0, 200),
     "sockets": Effort(3, 80, 0, 0),
@@ -91,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     facts, warning = environment(), busy()
     say(preamble(facts, warning))
     credentials = {leaf: make_credentials(leaf) for leaf in sorted({row.leaf for row in rows})}
-    results: list[Result] = []
+    results: list[tuple[Row, Result]] = []
     known_notes: set[str] = set()
     failed = False
     for row in rows:
@@ -102,14 +104,17 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{row.title}: {error}", file=sys.stderr)
             failed = True
             continue
-        results.append(result)
+        results.append((row, result))
         say("\n" + table(row, result, known_notes))
     if options.json is not None:
         written = {
             "environment": facts,
             "warning": warning,
             "quick": options.quick,
-            "rows": {result.row: result.to_json() for result in results},
+            "rows": {
+                row.name: {"title": row.title, "differs": row.differs, **result.to_json()}
+                for row, result in results
+            },
         }
         options.json.write_text(json.dumps(written, indent=1) + "\n")
     return 1 if failed else 0

@@ -15,30 +15,120 @@ OPENSSL_GROUPS = {X25519: "X25519", X25519MLKEM768: "X25519MLKEM768"}
 class Row:
     """One row of the comparison.
 
-    kind: which measurement (handshake, bulk, memory, sockets). leaf: the key of the server's
-    certificate. write_size: bytes per write of a bulk row.
+    kind: which measurement (handshake, client-hello, bulk, memory, sockets). differs: what is not
+    as the report's preamble says. leaf: the key of the server's certificate. mutual: the server
+    requires a certificate of its clients. resumed: each handshake resumes the one before.
+    cached_chains: fasths has its verified-chain cache, which it has by default, and its peers lack.
+    write_size: bytes per write of a bulk row.
     """
 
     name: str
     kind: str
     title: str
+    differs: str = ""
     leaf: str = "ecdsa"
     group: int = X25519
+    mutual: bool = False
+    resumed: bool = False
+    cached_chains: bool = False
     write_size: int = 0
+
+    @property
+    def session_tickets(self) -> int:
+        """How many a server sends after a handshake."""
+        return 1 if self.resumed else 0
+
+
+_CACHED = (
+    "fasths finds each chain in its verified-chain cache, as it does by default where it has "
+    "verified it before; its peers have no such cache and verify it afresh; the floor is without "
+    "parsing and verifying it"
+)
+_MUTUAL = "the server requires a client certificate, ECDSA P-256 under the same CA"
+_RESUMED = (
+    "PSK with (EC)DHE: each handshake resumes with the newest session of the one before, the first "
+    "of a round with that of a full handshake outside of the time; each server sends one ticket, "
+    "in its own time, and its client takes it in, in the client's; nobody verifies a chain afresh: "
+    "fasths finds that of the session in its verified-chain cache, which it has by default, and "
+    "its peers do not look at it"
+)
+_MEMORY = (
+    "fasths has its verified-chain cache, as it does by default: connections with one server share "
+    "its certificates"
+)
 
 
 ROWS = (
     Row("handshake-ecdsa", "handshake", "Full handshake, ECDSA P-256 leaf under one CA"),
+    Row(
+        "handshake-ecdsa-cached",
+        "handshake",
+        "Full handshake, ECDSA P-256 leaf under one CA, chain known",
+        _CACHED,
+        cached_chains=True,
+    ),
     Row("handshake-rsa", "handshake", "Full handshake, RSA-2048 leaf under one CA", leaf="rsa"),
+    Row(
+        "handshake-rsa-cached",
+        "handshake",
+        "Full handshake, RSA-2048 leaf under one CA, chain known",
+        _CACHED,
+        leaf="rsa",
+        cached_chains=True,
+    ),
     Row(
         "handshake-mlkem",
         "handshake",
         "Full handshake, ECDSA P-256 leaf under one CA, X25519MLKEM768",
         group=X25519MLKEM768,
     ),
+    Row(
+        "handshake-mlkem-cached",
+        "handshake",
+        "Full handshake, ECDSA P-256 leaf under one CA, X25519MLKEM768, chain known",
+        _CACHED,
+        group=X25519MLKEM768,
+        cached_chains=True,
+    ),
+    Row(
+        "mutual-ecdsa",
+        "handshake",
+        "Full handshake with a client certificate, ECDSA P-256",
+        _MUTUAL,
+        mutual=True,
+    ),
+    Row(
+        "mutual-ecdsa-cached",
+        "handshake",
+        "Full handshake with a client certificate, ECDSA P-256, chains known",
+        f"{_MUTUAL}; {_CACHED}",
+        mutual=True,
+        cached_chains=True,
+    ),
+    Row(
+        "resumption",
+        "handshake",
+        "Resumption with a session ticket",
+        _RESUMED,
+        resumed=True,
+        cached_chains=True,
+    ),
+    Row("client-hello", "client-hello", "Parsing a browser's ClientHello of 517 bytes"),
+    Row(
+        "client-hello-mlkem",
+        "client-hello",
+        "Parsing a browser's ClientHello of 1,821 bytes, with X25519MLKEM768",
+        group=X25519MLKEM768,
+    ),
     Row("bulk-16k", "bulk", "Bulk, 16 KiB writes", write_size=16 * 1024),
     Row("bulk-1k", "bulk", "Bulk, 1 KiB writes", write_size=1024),
-    Row("memory", "memory", "Memory of an idle, established pair of connections"),
+    Row(
+        "memory",
+        "memory",
+        "Memory of an idle, established pair of connections",
+        _MEMORY,
+        cached_chains=True,
+    ),
     Row("sockets", "sockets", "Full handshakes over loopback TCP, one process a side"),
 )
 

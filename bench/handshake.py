@@ -1,4 +1,4 @@
-"""Full handshakes in memory, the client's time apart from the server's."""
+"""Handshakes in memory, full or resumed, the client's time apart from the server's."""
 
 import gc
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from bench.floor import Floor
 from bench.job import Job
 from bench.results import FLOOR, Column, Result
 from bench.server_hello import Negotiated, read_server_hello
-from bench.stacks import Stack, Unavailable, make_stack
+from bench.stacks import Stack, Unavailable, fresh_session, make_stack
 
 COLUMNS = [Column(name, "us", lower_is_better=True) for name in ("both", "client", "server")]
 _TLS_1_3, _AES_128_GCM_SHA256 = 0x0304, 0x1301
@@ -23,27 +23,33 @@ def usable_stacks(job: Job, result: Result) -> dict[str, Stack[Any]]:
     for name in job.stacks:
         try:
             stack = make_stack(name, job.row, job.credentials)
-            tickets = _check_settings(stack, job)
+            tickets = check_settings(stack, job)
         except Unavailable as reason:
             result.skipped[name] = str(reason)
             continue
         stacks[name] = stack
         result.notes.extend(stack.deviations)
-        if tickets:
+        if tickets and not job.row.session_tickets:
             result.notes.append(f"{name}'s server sends {tickets} bytes of session tickets")
     return stacks
 
 
-def _check_settings(stack: Stack[Any], job: Job) -> int:
-    """One handshake, checked on the wire; returns how many bytes the server sent after it."""
-    client, server = stack.client(), stack.server()
+def check_settings(stack: Stack[Any], job: Job) -> int:
+    """One handshake, checked on the wire; returns how many bytes the server sent after it.
+
+    Unavailable: it is not the handshake that the row asks for.
+    """
     try:
+        client = stack.client(fresh_session(stack) if job.row.resumed else None)
+        server = stack.server()
         flight = server.advance(client.advance(b""))
         rest: bytes = server.advance(client.advance(flight))
     except Exception as error:
         raise Unavailable(f"not possible with this row's settings: {error}") from error
     negotiated = read_server_hello(flight)
-    asked = Negotiated(_TLS_1_3, _AES_128_GCM_SHA256, job.row.group)
+    asked = Negotiated(_TLS_1_3, _AES_128_GCM_SHA256, job.row.group, job.row.resumed)
+    if negotiated.resumed != asked.resumed:
+        raise Unavailable("the server did not resume the session")
     if negotiated != asked:
         group = GROUP_NAMES.get(negotiated.group, hex(negotiated.group))
         differs = f"{group} instead of {GROUP_NAMES[asked.group]}"
@@ -52,6 +58,9 @@ def _check_settings(stack: Stack[Any], job: Job) -> int:
         raise Unavailable(f"not possible: {stack.version} negotiated {differs}")
     if not (client.established and server.established):
         raise Unavailable("the handshake needs more than one round trip")
+    if bool(server.peer_certificate()) != job.row.mutual:
+        wrongly = "not authenticated itself" if job.row.mutual else "authenticated itself unasked"
+        raise Unavailable(f"the client has {wrongly}")
     return len(rest)
 
 
@@ -60,7 +69,9 @@ def measure(job: Job) -> Result:
     result = Result(job.row_name, COLUMNS)
     stacks = usable_stacks(job, result)
     floor = Floor(job.row, job.credentials)
-    turns = {name: partial(_time_handshakes, stack) for name, stack in stacks.items()}
+    turns = {
+        name: partial(_time_handshakes, stack, job.row.resumed) for name, stack in stacks.items()
+    }
     turns[FLOOR] = partial(_time_floor, floor)
     for turn in turns.values():
         turn(job.batch)  # warm up
@@ -79,7 +90,7 @@ def rotating(names: list[str], rounds: int) -> Iterator[str]:
         yield from names[first:] + names[:first]
 
 
-def _time_handshakes(stack: Stack[Any], count: int) -> dict[str, float]:
+def _time_handshakes(stack: Stack[Any], resumed: bool, count: int) -> dict[str, float]:
     """Mean microseconds over `count` handshakes.
 
     A side's time is that of making its endpoint and of its calls. "both" is the whole loop: the
@@ -88,11 +99,13 @@ def _time_handshakes(stack: Stack[Any], count: int) -> dict[str, float]:
     clock = perf_counter_ns
     make_client, make_server = stack.client, stack.server
     client_time = server_time = 0
+    session = fresh_session(stack) if resumed else None
+    flights = []
     gc.collect()
     start = clock()
     for _ in range(count):
         at_start = clock()
-        client = make_client()
+        client = make_client(session)
         hello = client.advance(b"")
         client_started = clock()
         server = make_server()
@@ -100,14 +113,20 @@ def _time_handshakes(stack: Stack[Any], count: int) -> dict[str, float]:
         server_answered = clock()
         finished = client.advance(flight)
         client_finished = clock()
-        server.advance(finished)
+        tickets = server.advance(finished)
         server_finished = clock()
+        if resumed:
+            session = client.receive_session(tickets)
+            client_time += clock() - server_finished
         client_time += client_started - at_start + client_finished - server_answered
         server_time += server_answered - client_started + server_finished - client_finished
         if not (client.established and server.established):
             raise RuntimeError("a handshake did not complete")
+        flights.append(flight)
         del client, server  # freed here, in nobody's time but that of both
     both = clock() - start
+    if any(read_server_hello(flight).resumed != resumed for flight in flights):
+        raise RuntimeError("a handshake was resumed that should be full, or the other way round")
     scale = 1000 * count
     return {"both": both / scale, "client": client_time / scale, "server": server_time / scale}
 

@@ -1,8 +1,8 @@
 """One row's work order, and the process that carries it out.
 
 A worker is a fresh interpreter, because OpenSSL reads its configuration once per process: the
-configuration that the parent gives it pins the suite and the group and turns session tickets off
-for every OpenSSL in the process, which ssl before Python 3.15 has no calls for.
+configuration that the parent gives it pins the suite, the group and the number of session tickets
+for every OpenSSL in the process, which ssl before Python 3.15 and pyOpenSSL do not have calls for.
 """
 
 import json
@@ -26,7 +26,7 @@ ssl_conf = bench_ssl
 system_default = bench_defaults
 [bench_defaults]
 Ciphersuites = {suite}
-NumTickets = 0
+NumTickets = {tickets}
 Groups = {group}
 """
 
@@ -35,8 +35,8 @@ Groups = {group}
 class Job:
     """What a worker is told.
 
-    rounds: how often the stacks take turns. batch: handshakes in a round. megabytes: data in a
-    bulk round. pairs: connections that a memory round holds at once.
+    rounds: how often the stacks take turns. batch: handshakes, or ClientHellos, in a round.
+    megabytes: data in a bulk round. pairs: connections that a memory round holds at once.
     """
 
     row_name: str
@@ -67,7 +67,9 @@ def run_worker(job: Job, module: str = "bench.worker", timeout: float = 300) -> 
     with TemporaryDirectory(prefix="fasths-bench-") as directory:
         configuration = Path(directory, "openssl.cnf")
         configuration.write_text(
-            _OPENSSL_CONFIGURATION.format(suite=SUITE, group=OPENSSL_GROUPS[job.row.group])
+            _OPENSSL_CONFIGURATION.format(
+                suite=SUITE, group=OPENSSL_GROUPS[job.row.group], tickets=job.row.session_tickets
+            )
         )
         worker = subprocess.run(
             [sys.executable, "-m", module],

@@ -25,10 +25,10 @@ def preamble(environment: dict[str, str], warning: str | None) -> str:
         f"fasths {environment['fasths']}",
     ]
     settings = (
-        f"Settings, the same for everyone: TLS 1.3, {SUITE}, one group (X25519 where none is "
-        "named), the same certificates, the server's chain verified afresh in every handshake "
-        "with its host name checked, no client certificate, no session tickets "
-        "(OpenSSL's default of two is turned off), no ALPN."
+        f"Settings, the same for everyone, but for what a row names: TLS 1.3, {SUITE}, one group "
+        "(X25519 where none is named), the same certificates, each chain verified afresh in every "
+        "handshake, the server's with its host name checked, no client certificate, no session "
+        "tickets (OpenSSL's default of two is turned off), no ALPN."
     )
     figures = (
         "Figures: stacks take turns; each figure is the best of all rounds, with the median in "
@@ -46,7 +46,16 @@ def table(row: Row, result: Result, known: set[str]) -> str:
         title = f"{row.title}, {GROUP_NAMES[row.group]}"
     else:
         title = row.title
-    return "\n".join([title, "-" * len(title), *_grid(result, unit), *_remarks(result, known)])
+    differs = [f"  {row.differs}"] if row.differs else []
+    return "\n".join(
+        [
+            title,
+            "-" * len(title),
+            *_wrapped(differs, hanging="  "),
+            *_grid(result, unit),
+            *_remarks(result, known),
+        ]
+    )
 
 
 def _grid(result: Result, unit: str) -> Iterator[str]:
@@ -54,7 +63,7 @@ def _grid(result: Result, unit: str) -> Iterator[str]:
         return
     columns = result.columns
     heading = [unit] if len(columns) == 1 else [column.name for column in columns]
-    lines = [["", *heading, "fasths is"]]
+    lines = [["", *heading, "fasths is" if len(result.samples) > 1 else ""]]
     for stack in result.samples:
         figures = [_figure(result, stack, column) for column in columns]
         lines.append([stack, *figures, _advantages(result, stack)])

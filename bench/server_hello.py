@@ -6,15 +6,16 @@ Only as much of a parser as that needs; the bytes come from stacks under test, n
 import struct
 from typing import NamedTuple
 
-_SUPPORTED_VERSIONS, _KEY_SHARE = 43, 51
+_PRE_SHARED_KEY, _SUPPORTED_VERSIONS, _KEY_SHARE = 41, 43, 51
 
 
 class Negotiated(NamedTuple):
-    """Code points of RFC 8446."""
+    """Code points of RFC 8446, and whether the server took a pre-shared key."""
 
     version: int
     suite: int
     group: int
+    resumed: bool
 
 
 def read_server_hello(flight: bytes) -> Negotiated:
@@ -28,12 +29,14 @@ def read_server_hello(flight: bytes) -> Negotiated:
     suite, _compression, length = struct.unpack_from("!HBH", flight, at)
     at += 5
     end = at + length
-    group = 0
+    group, resumed = 0, False
     while at < end:
         extension, size = struct.unpack_from("!HH", flight, at)
         if extension == _SUPPORTED_VERSIONS:
             (version,) = struct.unpack_from("!H", flight, at + 4)
         elif extension == _KEY_SHARE:
             (group,) = struct.unpack_from("!H", flight, at + 4)
+        elif extension == _PRE_SHARED_KEY:
+            resumed = True
         at += 4 + size
-    return Negotiated(version, suite, group)
+    return Negotiated(version, suite, group, resumed)

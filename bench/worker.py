@@ -3,11 +3,12 @@
 import json
 import sys
 
-from bench import bulk, handshake, memory, sockets
+from bench import bulk, client_hello, handshake, memory, sockets
 from bench.job import Job
 
 MEASURES = {
     "handshake": handshake.measure,
+    "client-hello": client_hello.measure,
     "bulk": bulk.measure,
     "memory": memory.measure,
     "sockets": sockets.measure,

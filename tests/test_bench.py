@@ -11,11 +11,19 @@ from typing import Any
 
 import pytest
 
-from bench.cases import ROWS, select_rows
+import fasths
+from bench.cases import ROWS, X25519, X25519MLKEM768, Row, select_rows
+from bench.certificates import Credentials, make_credentials
+from bench.client_hello import browser_hello
+from bench.floor import Floor
+from bench.handshake import check_settings
+from bench.job import Job
 from bench.results import FLOOR, Column, Result
 from bench.server_hello import read_server_hello
+from bench.stacks import Unavailable, make_stack
 
 ROOT = Path(__file__).resolve().parent.parent
+HANDSHAKES = select_rows(["handshake"])
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +48,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any
 
 def test_handshake_rows_have_all_figures(report: tuple[str, dict[str, Any]]) -> None:
     rows = report[1]["rows"]
-    assert list(rows) == ["handshake-ecdsa", "handshake-rsa", "handshake-mlkem"]
+    assert list(rows) == [row.name for row in HANDSHAKES]
+    assert {"handshake-ecdsa-cached", "mutual-ecdsa", "resumption"} < set(rows)
     for row in rows.values():
         assert {"fasths", FLOOR} <= set(row["stacks"])
         for stack, columns in row["stacks"].items():
@@ -71,9 +80,37 @@ def test_text_names_settings_and_every_row(report: tuple[str, dict[str, Any]]) -
     text = " ".join(report[0].split())  # wherever lines were wrapped
     assert "TLS_AES_128_GCM_SHA256" in text
     assert "no session tickets" in text
-    for row in select_rows(["handshake"]):
-        assert row.title in text
-    assert text.count("fasths over floor") == 3
+    for row in HANDSHAKES:
+        group = "" if row.group == X25519MLKEM768 else ", x25519"
+        _, _, rest = text.partition(f"{row.title}{group} --")
+        assert rest.lstrip("- ").startswith(row.differs or "microseconds"), row.name
+        assert row.cached_chains == ("verified-chain cache" in row.differs)
+        assert report[1]["rows"][row.name]["differs"] == row.differs
+    assert text.count("fasths over floor") == len(HANDSHAKES)
+
+
+def test_client_hello_rows_have_all_figures(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    finished = bench("--quick", "--rounds", "2", "--rows", "client-hello", "--json", str(path))
+    assert finished.returncode == 0, finished.stderr
+    assert "fasths is" not in finished.stdout  # there is nobody to compare with
+    rows = json.loads(path.read_text())["rows"]
+    assert list(rows) == ["client-hello", "client-hello-mlkem"]
+    for row in rows.values():
+        (figures,) = row["stacks"].values()
+        assert list(figures) == ["server_name", "all fields", "JA4"]
+        assert figures["server_name"]["best"] < figures["all fields"]["best"]
+
+
+@pytest.mark.parametrize("group", [X25519, X25519MLKEM768])
+def test_client_hello_rows_say_how_large_it_is(group: int) -> None:
+    data = browser_hello(group)
+    hello = fasths.parse_client_hello(data)
+    assert hello is not None
+    assert hello.size == len(data)
+    assert group in dict(hello.key_shares)
+    (row,) = (each for each in select_rows(["client-hello"]) if each.group == group)
+    assert f"{len(data):,} bytes" in row.title
 
 
 def test_help_explains_the_options() -> None:
@@ -111,12 +148,64 @@ def test_rates_are_better_when_higher() -> None:
     assert result.advantage("both", over="pyOpenSSL") is None
 
 
-def test_server_hello_is_read_from_the_wire() -> None:
-    extensions = bytes.fromhex("002b00020304 003300 24 001d0020".replace(" ", "")) + bytes(32)
+def server_hello(extensions: bytes) -> bytes:
     body = b"\x03\x03" + bytes(32) + b"\x00" + b"\x13\x01\x00"
     body += len(extensions).to_bytes(2, "big") + extensions
     message = b"\x02" + len(body).to_bytes(3, "big") + body
-    flight = b"\x16\x03\x03" + len(message).to_bytes(2, "big") + message
-    assert read_server_hello(flight) == (0x0304, 0x1301, 0x001D)
+    return b"\x16\x03\x03" + len(message).to_bytes(2, "big") + message
+
+
+def test_server_hello_is_read_from_the_wire() -> None:
+    extensions = bytes.fromhex("002b00020304 003300 24 001d0020".replace(" ", "")) + bytes(32)
+    flight = server_hello(extensions)
+    selected_identity = bytes.fromhex("002900020000")
+    assert read_server_hello(server_hello(extensions + selected_identity)).resumed
+    assert read_server_hello(flight) == (0x0304, 0x1301, 0x001D, False)
     with pytest.raises(ValueError, match="ServerHello"):
         read_server_hello(b"\x15\x03\x03\x00\x02\x02\x28")
+
+
+@pytest.fixture(scope="module")
+def credentials() -> Credentials:
+    return make_credentials("ecdsa")
+
+
+def row_called(name: str) -> Row:
+    (row,) = (row for row in ROWS if row.name == name)
+    return row
+
+
+def job_for(name: str, credentials: Credentials) -> Job:
+    return Job(name, ("fasths",), credentials, rounds=1, batch=1, megabytes=0, pairs=0)
+
+
+@pytest.mark.parametrize("name", [row.name for row in HANDSHAKES if row.leaf == "ecdsa"])
+def test_handshake_is_what_its_row_says(name: str, credentials: Credentials) -> None:
+    stack = make_stack("fasths", row_called(name), credentials)
+    ticket_size = check_settings(stack, job_for(name, credentials))
+    assert (ticket_size > 0) == (name == "resumption")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("resumption", "did not resume"),
+        ("mutual-ecdsa", "authenticated itself"),
+        ("handshake-mlkem", "x25519 instead of X25519MLKEM768"),
+    ],
+)
+def test_handshake_with_settings_of_another_row_is_refused(
+    name: str, reason: str, credentials: Credentials
+) -> None:
+    stack = make_stack("fasths", row_called("handshake-ecdsa"), credentials)
+    with pytest.raises(Unavailable, match=reason):
+        check_settings(stack, job_for(name, credentials))
+
+
+def test_floor_of_resumption_goes_on_with_its_own_ticket(credentials: Credentials) -> None:
+    floor = Floor(row_called("resumption"), credentials)
+    tickets = set()
+    for _ in range(3):
+        floor.handshake()
+        tickets.add(floor._ticket)
+    assert len(tickets) == 3

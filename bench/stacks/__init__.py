@@ -2,7 +2,8 @@
 
 A `Stack` is made once per row and holds the contexts of both roles; an `Endpoint` is one side of
 one connection in memory. Every stack is driven the way its own documentation shows, by the same
-four kinds of call: make an endpoint, advance its handshake, transfer data, hand over a socket.
+few kinds of call: make an endpoint, advance its handshake, take in its session, transfer data, hand
+over a socket.
 """
 
 import socket
@@ -28,6 +29,12 @@ class Endpoint(Protocol):
     def advance(self, incoming: bytes) -> bytes:
         """Take the peer's bytes, go on with the handshake, return what to send."""
 
+    def receive_session(self, incoming: bytes) -> Any:
+        """Take what a server sends after the handshake; the newest session, None without one."""
+
+    def peer_certificate(self) -> object:
+        """The certificate that the peer authenticated itself with, or None."""
+
 
 E = TypeVar("E", bound=Endpoint)
 
@@ -39,8 +46,8 @@ class Stack(Protocol[E]):
     # How this stack's settings differ from the others', where they have to.
     deviations: tuple[str, ...]
 
-    def client(self) -> E:
-        """A new client's side of a connection to HOSTNAME."""
+    def client(self, session: Any = None) -> E:
+        """A new client's side of a connection to HOSTNAME, which resumes `session`."""
 
     def server(self) -> E:
         """A new server's side."""
@@ -71,3 +78,9 @@ def established_pair(stack: Stack[Any]) -> tuple[Any, Any]:
         if client.established and server.established:
             return client, server
     raise RuntimeError("a handshake did not complete")
+
+
+def fresh_session(stack: Stack[Any]) -> Any:
+    """What a client can resume after a full handshake."""
+    client, _server = established_pair(stack)
+    return client.receive_session(b"")

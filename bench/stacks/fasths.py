@@ -1,10 +1,13 @@
 """fasths: Connection over MemoryBIO, or over SocketBIO."""
 
 import socket
+from typing import Any
 
 import fasths
 from bench.cases import SUITE, Row
 from bench.certificates import HOSTNAME, Credentials
+
+_DEFAULT_CHAINS = 1024
 
 
 class FasthsEndpoint:
@@ -12,13 +15,20 @@ class FasthsEndpoint:
 
     __slots__ = ("bio", "connection", "established")
 
-    def __init__(self, context: fasths.Context, hostname: str | None) -> None:
+    def __init__(
+        self,
+        context: fasths.Context,
+        hostname: str | None,
+        session: fasths.Session | None = None,
+    ) -> None:
         self.bio = fasths.MemoryBIO()
         self.connection = fasths.Connection(context, self.bio, server_hostname=hostname)
         if hostname is None:
             self.connection.set_accept_state()
         else:
             self.connection.set_connect_state()
+        if session is not None:
+            self.connection.set_session(session)
         self.established = False
 
     def advance(self, incoming: bytes) -> bytes:
@@ -31,6 +41,16 @@ class FasthsEndpoint:
             raise RuntimeError(f"the handshake failed: {self.connection.last_error}")
         return self.bio.read()
 
+    def receive_session(self, incoming: bytes) -> fasths.Session | None:
+        if incoming:
+            self.bio.write(incoming)
+        if self.connection.read() is not None or self.connection.last_error is not None:
+            raise RuntimeError("the server sent something else than session tickets")
+        return self.connection.session
+
+    def peer_certificate(self) -> object:
+        return self.connection.peer_certificates or None
+
 
 class FasthsStack:
     """A client and a server Context."""
@@ -39,23 +59,28 @@ class FasthsStack:
     deviations: tuple[str, ...] = ()
 
     def __init__(self, row: Row, credentials: Credentials) -> None:
-        group = fasths.NamedGroup(row.group)
+        trust = fasths.TrustStore.from_pem(credentials.ca.encode())
+        shared: dict[str, Any] = {
+            "trust": trust,
+            "minimum_version": fasths.TLSVersion.TLSv1_3,
+            "cipher_suites": [SUITE],
+            "groups": [fasths.NamedGroup(row.group)],
+            "verified_chain_cache": _DEFAULT_CHAINS if row.cached_chains else 0,
+        }
+        identity = _identity(credentials.leaf, credentials.key)
+        client_identity = _identity(credentials.client_leaf, credentials.client_key)
         self.client_context = fasths.Context(
-            trust=fasths.TrustStore.from_pem(credentials.ca.encode()),
-            minimum_version=fasths.TLSVersion.TLSv1_3,
-            cipher_suites=[SUITE],
-            groups=[group],
+            identities=[client_identity] if row.mutual else [], **shared
         )
-        identity = fasths.Identity.from_pem(credentials.leaf.encode(), credentials.key.encode())
         self.server_context = fasths.Context(
             identities=[identity],
-            minimum_version=fasths.TLSVersion.TLSv1_3,
-            cipher_suites=[SUITE],
-            groups=[group],
+            verify=fasths.Verify.REQUIRED if row.mutual else fasths.Verify.NONE,
+            session_tickets=row.session_tickets,
+            **shared,
         )
 
-    def client(self) -> FasthsEndpoint:
-        return FasthsEndpoint(self.client_context, HOSTNAME)
+    def client(self, session: fasths.Session | None = None) -> FasthsEndpoint:
+        return FasthsEndpoint(self.client_context, HOSTNAME, session)
 
     def server(self) -> FasthsEndpoint:
         return FasthsEndpoint(self.server_context, None)
@@ -88,6 +113,10 @@ class FasthsStack:
         if result != 1:
             raise RuntimeError(f"the handshake failed: {connection.last_error}")
         sock.close()
+
+
+def _identity(leaf: str, key: str) -> fasths.Identity:
+    return fasths.Identity.from_pem(leaf.encode(), key.encode())
 
 
 def make(row: Row, credentials: Credentials) -> FasthsStack:

@@ -17,13 +17,17 @@ class PyOpenSSLEndpoint:
 
     __slots__ = ("connection", "established")
 
-    def __init__(self, context: SSL.Context, hostname: bytes | None) -> None:
+    def __init__(
+        self, context: SSL.Context, hostname: bytes | None, session: SSL.Session | None = None
+    ) -> None:
         self.connection = SSL.Connection(context, None)
         if hostname is None:
             self.connection.set_accept_state()
         else:
             self.connection.set_tlsext_host_name(hostname)
             self.connection.set_connect_state()
+        if session is not None:
+            self.connection.set_session(session)
         self.established = False
 
     def advance(self, incoming: bytes) -> bytes:
@@ -40,6 +44,20 @@ class PyOpenSSLEndpoint:
         except SSL.WantReadError:
             return b""
 
+    def receive_session(self, incoming: bytes) -> SSL.Session | None:
+        if incoming:
+            self.connection.bio_write(incoming)
+        try:
+            self.connection.recv(1)
+        except SSL.WantReadError:
+            # Without this, freeing the connection would make its session one that cannot be used.
+            self.connection.set_shutdown(SSL.SENT_SHUTDOWN)
+            return self.connection.get_session()
+        raise RuntimeError("the server sent something else than session tickets")
+
+    def peer_certificate(self) -> object:
+        return self.connection.get_peer_certificate()
+
 
 class PyOpenSSLStack:
     """A client and a server Context."""
@@ -49,25 +67,22 @@ class PyOpenSSLStack:
         "pyOpenSSL verifies the chain, but not the host name (it has no call for that)",
     )
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, row: Row, credentials: Credentials) -> None:
         self.client_context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         self.server_context = SSL.Context(SSL.TLS_SERVER_METHOD)
         for context in (self.client_context, self.server_context):
             context.set_min_proto_version(SSL.TLS1_3_VERSION)
             context.set_tls13_ciphersuites(SUITE.encode())
-        store = self.client_context.get_cert_store()
-        if store is None:
-            raise RuntimeError("this Context has no certificate store")
-        ca = load_pem_x509_certificate(credentials.ca.encode())
-        store.add_cert(crypto.X509.from_cryptography(ca))
+        _trust(self.client_context, credentials.ca)
         self.client_context.set_verify(SSL.VERIFY_PEER)
-        self.server_context.use_certificate(load_pem_x509_certificate(credentials.leaf.encode()))
-        self.server_context.use_privatekey(
-            crypto.load_privatekey(crypto.FILETYPE_PEM, credentials.key.encode())
-        )
+        _use_identity(self.server_context, credentials.leaf, credentials.key)
+        if row.mutual:
+            _trust(self.server_context, credentials.ca)
+            self.server_context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+            _use_identity(self.client_context, credentials.client_leaf, credentials.client_key)
 
-    def client(self) -> PyOpenSSLEndpoint:
-        return PyOpenSSLEndpoint(self.client_context, HOSTNAME.encode())
+    def client(self, session: SSL.Session | None = None) -> PyOpenSSLEndpoint:
+        return PyOpenSSLEndpoint(self.client_context, HOSTNAME.encode(), session)
 
     def server(self) -> PyOpenSSLEndpoint:
         return PyOpenSSLEndpoint(self.server_context, None)
@@ -97,5 +112,17 @@ class PyOpenSSLStack:
         sock.close()
 
 
+def _trust(context: SSL.Context, ca: str) -> None:
+    store = context.get_cert_store()
+    if store is None:
+        raise RuntimeError("this Context has no certificate store")
+    store.add_cert(crypto.X509.from_cryptography(load_pem_x509_certificate(ca.encode())))
+
+
+def _use_identity(context: SSL.Context, leaf: str, key: str) -> None:
+    context.use_certificate(load_pem_x509_certificate(leaf.encode()))
+    context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, key.encode()))
+
+
 def make(row: Row, credentials: Credentials) -> PyOpenSSLStack:
-    return PyOpenSSLStack(credentials)
+    return PyOpenSSLStack(row, credentials)

@@ -1,7 +1,7 @@
 """The standard library's ssl: SSLObject over MemoryBIO, SSLSocket over sockets.
 
 Before Python 3.15 ssl has no setter for TLS 1.3 suites and groups; OpenSSL's configuration file
-(jobs.py) pins both.
+(job.py) pins both.
 """
 
 import socket
@@ -17,10 +17,16 @@ class StdlibEndpoint:
 
     __slots__ = ("established", "incoming", "object", "outgoing")
 
-    def __init__(self, context: ssl.SSLContext, server_side: bool, hostname: str | None) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        server_side: bool,
+        hostname: str | None,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        self.object = context.wrap_bio(self.incoming, self.outgoing, server_side, hostname)
+        self.object = context.wrap_bio(self.incoming, self.outgoing, server_side, hostname, session)
         self.established = False
 
     def advance(self, incoming: bytes) -> bytes:
@@ -34,6 +40,18 @@ class StdlibEndpoint:
             self.established = True
         return self.outgoing.read()
 
+    def receive_session(self, incoming: bytes) -> ssl.SSLSession | None:
+        if incoming:
+            self.incoming.write(incoming)
+        try:
+            self.object.read(1)
+        except ssl.SSLWantReadError:
+            return self.object.session
+        raise RuntimeError("the server sent something else than session tickets")
+
+    def peer_certificate(self) -> object:
+        return self.object.getpeercert(binary_form=True)
+
 
 class StdlibStack:
     """A client and a server SSLContext."""
@@ -41,19 +59,24 @@ class StdlibStack:
     version = ssl.OPENSSL_VERSION
     deviations: tuple[str, ...] = ()
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, row: Row, credentials: Credentials) -> None:
         self.client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for context in (self.client_context, self.server_context):
             context.minimum_version = ssl.TLSVersion.TLSv1_3
             context.maximum_version = ssl.TLSVersion.TLSv1_3
         self.client_context.load_verify_locations(cadata=credentials.ca)
-        self.server_context.num_tickets = 0
-        with leaf_files(credentials) as (leaf, key):
-            self.server_context.load_cert_chain(leaf, key)
+        self.server_context.num_tickets = row.session_tickets
+        with leaf_files(credentials.leaf, credentials.key) as files:
+            self.server_context.load_cert_chain(*files)
+        if row.mutual:
+            self.server_context.verify_mode = ssl.CERT_REQUIRED
+            self.server_context.load_verify_locations(cadata=credentials.ca)
+            with leaf_files(credentials.client_leaf, credentials.client_key) as files:
+                self.client_context.load_cert_chain(*files)
 
-    def client(self) -> StdlibEndpoint:
-        return StdlibEndpoint(self.client_context, False, HOSTNAME)
+    def client(self, session: ssl.SSLSession | None = None) -> StdlibEndpoint:
+        return StdlibEndpoint(self.client_context, False, HOSTNAME, session)
 
     def server(self) -> StdlibEndpoint:
         return StdlibEndpoint(self.server_context, True, None)
@@ -83,6 +106,6 @@ class StdlibStack:
 
 def make(row: Row, credentials: Credentials) -> StdlibStack:
     try:
-        return StdlibStack(credentials)
+        return StdlibStack(row, credentials)
     except ssl.SSLError as error:
         raise Unavailable(f"{ssl.OPENSSL_VERSION} refuses the settings: {error}") from error
