@@ -75,8 +75,8 @@ def default_contexts() -> tuple[fasths.Context, fasths.Context]:
 
 @functools.cache
 def unverified_contexts() -> tuple[fasths.Context, fasths.Context]:
-    """Where only the protocol is of interest."""
-    return client_context(verify=fasths.Verify.NONE), server_context()
+    """Where only the protocol is of interest, and no ticket follows the handshake."""
+    return client_context(verify=fasths.Verify.NONE), server_context(session_tickets=0)
 
 
 class SpyBIO:
@@ -188,6 +188,18 @@ class ConnectionPair:
         """What this side sends ends here."""
         bio = self.server_bio if by_server else self.client_bio
         bio.inner.shutdown_write()  # type: ignore[attr-defined]
+
+
+def connections(client_bio: Any, server_bio: Any) -> tuple[fasths.Connection, fasths.Connection]:
+    """A client and a server over two BIOs, or pairs of BIOs."""
+    made = []
+    for context, bios in zip(unverified_contexts(), (client_bio, server_bio), strict=True):
+        bios = bios if isinstance(bios, tuple) else (bios,)
+        made.append(fasths.Connection(context, *bios, server_hostname=HOST))
+    client, server = made
+    client.set_connect_state()
+    server.set_accept_state()
+    return client, server
 
 
 def outcome(conn: fasths.Connection, ret: int) -> tuple[int, SSLErrorCode]:

@@ -132,6 +132,7 @@ def context(keylog=None, suite="TLS_AES_128_GCM_SHA256", **limits):
         cipher_suites=[suite],
         groups=["x25519"],
         keylog=keylog,
+        session_tickets=0,
         limits=fasths.Limits(**limits),
     )
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from typing import Any, NamedTuple
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
@@ -45,6 +46,11 @@ class Suite(NamedTuple):
     def derive_secret(self, secret: bytes, label: bytes, transcript: bytes) -> bytes:
         return self.expand_label(secret, label, self.digest(transcript), self.hash_length)
 
+    def export(self, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
+        """TLS-Exporter with exporter_master_secret, or the early one (RFC 8446, 7.5)."""
+        secret = self.derive_secret(secret, label, b"")
+        return self.expand_label(secret, b"exporter", self.digest(context), length)
+
 
 SUITES = {
     suite.code: suite
@@ -81,7 +87,12 @@ class TrafficKey:
         return header + self.aead.encrypt(self.nonce(), inner, header)
 
     def open(self, record: bytes) -> tuple[int, bytes]:
-        inner = self.aead.decrypt(self.nonce(), record[5:], record[:5]).rstrip(b"\0")
+        """(content type, content). InvalidTag: another key sealed it; it does not count."""
+        try:
+            inner = self.aead.decrypt(self.nonce(), record[5:], record[:5]).rstrip(b"\0")
+        except InvalidTag:
+            self.sequence_number -= 1
+            raise
         return inner[-1], inner[:-1]
 
     def next(self) -> TrafficKey:

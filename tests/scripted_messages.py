@@ -286,6 +286,33 @@ class Certificate(Message):
 
 
 @dataclass(kw_only=True)
+class CompressedCertificate(Message):
+    """RFC 8879, 4."""
+
+    type = HandshakeType.compressed_certificate
+    algorithm: int = 1
+    uncompressed_length: int = 0
+    compressed_certificate_message: bytes = b"?"
+
+    def body(self) -> bytes:
+        return b"".join(
+            (
+                u16(self.algorithm),
+                u24(self.uncompressed_length),
+                vector(3, self.compressed_certificate_message),
+            )
+        )
+
+    @classmethod
+    def parse(cls, cursor: Cursor) -> CompressedCertificate:
+        return cls(
+            algorithm=cursor.number(2),
+            uncompressed_length=cursor.number(3),
+            compressed_certificate_message=cursor.vector(3),
+        )
+
+
+@dataclass(kw_only=True)
 class CertificateVerify(Message):
     type = HandshakeType.certificate_verify
     algorithm: int = 0
@@ -310,6 +337,15 @@ class Finished(Message):
     @classmethod
     def parse(cls, cursor: Cursor) -> Finished:
         return cls(verify_data=cursor.take(len(cursor.data)))
+
+
+@dataclass(kw_only=True)
+class EndOfEarlyData(Message):
+    type = HandshakeType.end_of_early_data
+
+    @classmethod
+    def parse(cls, cursor: Cursor) -> EndOfEarlyData:
+        return cls()
 
 
 @dataclass(kw_only=True)
@@ -363,7 +399,9 @@ MESSAGES: dict[int, Any] = {
         EncryptedExtensions,
         CertificateRequest,
         Certificate,
+        CompressedCertificate,
         CertificateVerify,
+        EndOfEarlyData,
         Finished,
         NewSessionTicket,
         KeyUpdate,

@@ -16,44 +16,53 @@ list of them; None: the message itself).
     at={"finished": before(lambda peer: peer.send_record(20, b"\1"))}
 
 Below that, `send()` takes any message, `send_record()` any content under any key or none, and
-`send_raw()` any bytes. What arrives is checked as well: a Connection that breaks the rules of the
-record layer makes an AssertionError.
+`send_raw()` any bytes. What arrives is checked as well: a Connection that breaks a rule makes an
+AssertionError.
+
+The records are in scripted_records, authentication in scripted_certificates, what comes after the
+handshake in scripted_post_handshake, pre-shared keys in scripted_psk, and what `at` is made of in
+scripted_edits. Here are the key schedule and the scripts of both roles.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
-from cryptography import x509
+from scripted_certificates import OCSP, RAW_PUBLIC_KEY, X509
+from scripted_edits import all_of as all_of
+from scripted_edits import before as before
+from scripted_edits import cut as cut
+from scripted_edits import followed_by as followed_by
+from scripted_edits import inside as inside
+from scripted_edits import instead as instead
+from scripted_edits import mutated as mutated
+from scripted_edits import put as put
+from scripted_edits import twice as twice
+from scripted_edits import with_extension as with_extension
+from scripted_edits import without_extension as without_extension
 from scripted_keys import (
     ALL_SCHEMES,
     CLIENT_CONTEXT,
-    DEFAULT_SCHEMES,
     SERVER_CONTEXT,
     SUITES,
     TrafficKey,
     exchange,
     generate,
     respond,
-    signature_arguments,
 )
 from scripted_messages import (
     HELLO_RETRY_REQUEST,
     TLS12,
     TLS13,
-    Certificate,
     CertificateRequest,
-    CertificateVerify,
     ClientHello,
     Cursor,
     EncryptedExtensions,
-    Finished,
+    EndOfEarlyData,
     KeyUpdate,
-    Message,
     NewSessionTicket,
     Raw,
     ServerHello,
@@ -68,283 +77,44 @@ from scripted_messages import (
     u16_list,
     vector,
 )
+from scripted_post_handshake import PostHandshakePeer
+from scripted_psk import PSK_DHE_KE, PSK_KE, OfferedPsks, Psk
+from scripted_records import FATAL as FATAL
+from scripted_records import MAX_PLAINTEXT as MAX_PLAINTEXT
+from scripted_records import WARNING as WARNING
+from scripted_records import Alert as Alert
+from scripted_records import At as At
+from scripted_records import Record as Record
+from scripted_records import Refused as Refused
+from scripted_records import Silence as Silence
 
-from fasths import CipherSuite, ContentType, ExtensionType, HandshakeType, NamedGroup
-
-MAX_PLAINTEXT = 1 << 14
-WARNING, FATAL = 1, 2
-
-
-class Alert(NamedTuple):
-    level: int
-    description: int
-
-
-class Record(NamedTuple):
-    """A record that the connection sent; content_type is the inner one where it was protected."""
-
-    outer_type: int
-    version: int
-    content_type: int
-    content: bytes
+from fasths import ExtensionType, HandshakeType, NamedGroup
 
 
-class Refused(Exception):
-    """The connection sent an alert."""
+class Peer(PostHandshakePeer):
+    """What both roles have in common; the options are those of the classes below this one.
 
-
-class Silence(Exception):
-    """The connection sends nothing although the script waits for something."""
-
-
-At = Callable[["Peer", Any], Any]
-
-
-class Peer:
-    """What both roles have in common: records, the transcript, keys, and the points of the script.
-
-    fragment: how many bytes of handshake messages one record holds at most. coalesce: whether
-    messages of a flight share records. padding: zeros in each protected record. chunk: how many
-    bytes reach the connection at a time.
+    psk: the one that this connection uses, and selected_identity its place in ClientHello.
     """
 
-    def __init__(
-        self,
-        connection: Any,
-        bio: Any,
-        *,
-        credential: Any = None,
-        scheme: int | None = None,
-        at: dict[str, At] | None = None,
-        fragment: int = MAX_PLAINTEXT,
-        coalesce: bool = True,
-        padding: int = 0,
-        chunk: int | None = None,
-        compatibility: bool = True,
-    ) -> None:
-        self.connection = connection
-        self.bio = bio
-        self.credential = credential
-        if scheme is None and credential is not None:
-            scheme = DEFAULT_SCHEMES[credential.key_type]
-        self.scheme = scheme
-        self.at = dict(at or {})
-        self.fragment = fragment
-        self.coalesce = coalesce
-        self.padding = padding
-        self.chunk = chunk
-        self.compatibility = compatibility
-        # What goes out: gathered messages, then records that were not delivered.
-        self.flight: list[bytes] = []
-        self.outgoing = b""
-        self.write_key: TrafficKey | None = None
-        # What comes in: bytes of records, then bytes of handshake messages.
-        self.incoming = b""
-        self.messages = b""
-        self.read_key: TrafficKey | None = None
-        self.records: list[Record] = []
-        self.alerts: list[Alert] = []
-        self.data = b""
-        # The request_update of each KeyUpdate, and the session tickets.
-        self.key_updates: list[int] = []
-        self.tickets: list[NewSessionTicket] = []
-        # What the application behind the connection has read, and whether up to close_notify.
-        self.delivered = b""
-        self.closed = False
-        # All messages so far, and all but the one that was received last.
-        self.transcript = b""
-        self.before = b""
-        self.suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
-        self.peer_chain: list[bytes] = []
-
-    # --- Sending
-
-    def step(self, name: str, message: Message) -> None:
-        """Pass a message through its point in the script, and send what comes out of it."""
-        edit = self.at.get(name)
-        result = None if edit is None else edit(self, message)
-        if result is None:
-            result = message
-        self.send(*(result if isinstance(result, list | tuple) else [result]))
-
-    def send(self, *messages: Message | bytes) -> None:
-        """Put messages, or bytes of messages, into the transcript and the current flight."""
-        for message in messages:
-            self.queue(message)
-            self.transcript += self.flight[-1]
-
-    def queue(self, message: Message | bytes) -> None:
-        """Put a message into the current flight alone: not all belong to the transcript."""
-        self.flight.append(message if isinstance(message, bytes) else message.encode())
-
-    def end_flight(self) -> None:
-        flight, self.flight = self.flight, []
-        if self.coalesce:
-            flight = [b"".join(flight)]
-        for data in flight:
-            for i in range(0, len(data), self.fragment):
-                self.send_record(ContentType.handshake, data[i : i + self.fragment])
-
-    def set_write_key(self, key: TrafficKey | None) -> None:
-        self.end_flight()
-        self.write_key = key
-
-    def set_read_key(self, key: TrafficKey) -> None:
-        # RFC 8446, 5.1: keys change at record boundaries.
-        assert not self.messages, "a handshake message reaches over a change of keys"
-        self.read_key = key
-
-    def send_record(
-        self,
-        content_type: int,
-        content: bytes = b"",
-        *,
-        key: TrafficKey | str | None = "current",
-        padding: int | None = None,
-        version: int = TLS12,
-    ) -> None:
-        """One record. key: None for an unprotected one."""
-        self.end_flight()
-        used = self.write_key if isinstance(key, str) else key
-        if used is None:
-            self.outgoing += u8(content_type) + u16(version) + vector(2, content)
-        else:
-            self.outgoing += used.seal(
-                content_type, content, self.padding if padding is None else padding
-            )
-
-    def send_raw(self, data: bytes) -> None:
-        self.end_flight()
-        self.outgoing += data
-
-    def send_alert(self, description: int, level: int = FATAL, **options: Any) -> None:
-        self.send_record(ContentType.alert, u8(level) + u8(description), **options)
-
-    def send_change_cipher_spec(self, content: bytes = b"\1") -> None:
-        self.send_record(ContentType.change_cipher_spec, content, key=None)
-
-    def send_data(self, data: bytes, **options: Any) -> None:
-        self.send_record(ContentType.application_data, data, **options)
-
-    # --- Receiving
-
-    def turn(self) -> None:
-        """Give the connection what was sent, let it work, and take what it has to say."""
-        self.end_flight()
-        data, self.outgoing = self.outgoing, b""
-        size = self.chunk or max(len(data), 1)
-        for i in range(0, max(len(data), 1), size):
-            self.bio.write(data[i : i + size])
-            self.work()
-        self.incoming += self.bio.read()
-
-    def work(self) -> None:
-        connection = self.connection
-        if not connection.established:
-            connection.do_handshake()
-        while connection.established:
-            data = connection.read()
-            if not data:
-                self.closed = self.closed or data == b""
-                break
-            self.delivered += data
-
-    def read_records(self) -> Iterator[Record]:
-        """The records that have arrived, opened with the key of the moment and checked."""
-        while len(self.incoming) >= 5:
-            size = 5 + int.from_bytes(self.incoming[3:5], "big")
-            assert len(self.incoming) >= size, "the connection stopped inside a record"
-            record, self.incoming = self.incoming[:size], self.incoming[size:]
-            content_type, content = record[0], record[5:]
-            if content_type == ContentType.application_data:
-                assert self.read_key is not None, "a protected record without keys"
-                content_type, content = self.read_key.open(record)
-                assert content_type != ContentType.change_cipher_spec
-            else:
-                protected = any(each.outer_type == 23 for each in self.records)
-                plain = (ContentType.change_cipher_spec,) if protected else range(20, 23)
-                assert content_type in plain, "a record should be protected"
-            assert len(content) <= MAX_PLAINTEXT
-            assert content or content_type == ContentType.application_data
-            result = Record(record[0], int.from_bytes(record[1:3], "big"), content_type, content)
-            assert result.version == TLS12 or (not self.records and result.version == 0x0301)
-            self.records.append(result)
-            yield result
-
-    def take_records(self) -> None:
-        """Sort what has arrived, up to the first whole handshake message."""
-        for record in self.read_records():
-            if record.content_type == ContentType.handshake:
-                self.messages += record.content
-                if self.has_message():
-                    return
-                continue
-            assert not self.messages, "a record inside a handshake message"
-            if record.content_type == ContentType.alert:
-                assert len(record.content) == 2
-                self.alerts.append(Alert(*record.content))
-            elif record.content_type == ContentType.application_data:
-                self.data += record.content
-            else:
-                assert record.content == b"\1"
-
-    def has_message(self) -> bool:
-        size = 4 + int.from_bytes(self.messages[1:4], "big")
-        return len(self.messages) >= 4 and len(self.messages) >= size
-
-    def next_message(self) -> bytes | None:
-        if not self.has_message():
-            self.take_records()
-        if not self.has_message():
-            return None
-        size = 4 + int.from_bytes(self.messages[1:4], "big")
-        data, self.messages = self.messages[:size], self.messages[size:]
-        return data
-
-    def receive(self, *expected: type[Message]) -> Any:
-        """The next handshake message, one of those expected; into the transcript as well.
-
-        Refused: an alert came instead. Silence: nothing came.
-        """
-        data = self.next_message()
-        if data is None:
-            self.turn()
-            data = self.next_message()
-        if data is None:
-            raise Refused if self.alerts else Silence
-        message = parse_message(data)
-        assert isinstance(message, expected), f"{message} instead of {expected}"
-        self.before = self.transcript
-        self.transcript += data
-        return message
-
-    def settle(self) -> None:
-        """Deliver what is left, and see what comes back. Refused: an alert."""
-        self.turn()
-        while (data := self.next_message()) is not None:
-            message = parse_message(data)
-            assert isinstance(message, KeyUpdate | NewSessionTicket)
-            self.take_post_handshake(message)
-        if any(alert.level == FATAL for alert in self.alerts):
-            raise Refused
-
-    def take_post_handshake(self, message: Message) -> None:
-        if isinstance(message, KeyUpdate):
-            assert self.read_key is not None
-            self.set_read_key(self.read_key.next())
-            self.key_updates.append(message.request_update)
-        elif isinstance(message, NewSessionTicket):
-            self.tickets.append(message)
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.psk: Psk | None = None
+        self.selected_identity: int | None = None
+        # None: there was none to be accepted.
+        self.early_data_accepted: bool | None = None
 
     # --- Keys
 
-    def derive_handshake_keys(self, shared_secret: bytes) -> None:
-        """Once the transcript ends in ServerHello."""
+    def derive_handshake_keys(self, shared_secret: bytes | None) -> None:
+        """Once the transcript ends in ServerHello. shared_secret: None with psk_ke."""
         suite = self.suite
+        # RFC 8446, 7.1: zeros for what there is not.
         zeros = bytes(suite.hash_length)
-        early_secret = suite.hmac(zeros, zeros)
+        early_secret = suite.hmac(zeros, zeros if self.psk is None else self.psk.key)
         self.handshake_secret = suite.hmac(
-            suite.derive_secret(early_secret, b"derived", b""), shared_secret
+            suite.derive_secret(early_secret, b"derived", b""),
+            zeros if shared_secret is None else shared_secret,
         )
         self.client_handshake = self._traffic_key(self.handshake_secret, b"c hs traffic")
         self.server_handshake = self._traffic_key(self.handshake_secret, b"s hs traffic")
@@ -362,6 +132,18 @@ class Peer:
             self.master_secret, b"exp master", self.transcript
         )
 
+    def derive_resumption_secret(self) -> None:
+        """Once the transcript ends in the client's Finished."""
+        self.handshake_transcript = self.transcript
+        self.resumption_secret = self.suite.derive_secret(
+            self.master_secret, b"res master", self.transcript
+        )
+
+    def derive_early_keys(self, psk: Psk) -> None:
+        """Once the transcript ends in the first ClientHello."""
+        self.client_early = psk.client_early_traffic_key(self.transcript)
+        self.early_exporter_secret = psk.early_exporter_secret(self.transcript)
+
     def _traffic_key(self, secret: bytes, label: bytes) -> TrafficKey:
         return TrafficKey(self.suite, self.suite.derive_secret(secret, label, self.transcript))
 
@@ -369,59 +151,21 @@ class Peer:
         """RFC 8446, 4.4.1: with the hash of the first ClientHello."""
         self.transcript = Raw(HandshakeType.message_hash, self.suite.digest(client_hello)).encode()
 
-    def update_write_key(self, request_update: int = 0) -> None:
-        """Send a KeyUpdate, and change the key."""
-        assert self.write_key is not None
-        self.queue(KeyUpdate(request_update=request_update))
-        self.set_write_key(self.write_key.next())
-
-    # --- Authentication (RFC 8446, 4.4)
-
-    def sign(
-        self, scheme: int, context: bytes, *, credential: Any = None, salt_length: int | None = None
-    ) -> bytes:
-        """A signature over the transcript so far."""
-        content = b" " * 64 + context + b"\0" + self.suite.digest(self.transcript)
-        key = (credential or self.credential).key
-        return key.sign(content, *signature_arguments(scheme, salt_length))
-
-    def send_certificate(self, context: bytes) -> None:
-        entries = [(der, []) for der in self.credential.chain_der] if self.credential else []
-        self.step("certificate", Certificate(certificate_list=entries))
-        if self.credential:
-            assert self.scheme is not None
-            signature = self.sign(self.scheme, context)
-            self.step(
-                "certificate_verify",
-                CertificateVerify(algorithm=self.scheme, signature=signature),
-            )
-
-    def read_certificate(self, context: bytes, allowed: Sequence[int]) -> None:
-        """Certificate and, where it is not empty, CertificateVerify."""
-        certificate = self.receive(Certificate)
-        assert certificate.certificate_request_context == b""
-        self.peer_chain = [der for der, _ in certificate.certificate_list]
-        if not self.peer_chain:
-            return
-        message = self.receive(CertificateVerify)
-        assert message.algorithm in allowed
-        content = b" " * 64 + context + b"\0" + self.suite.digest(self.before)
-        key: Any = x509.load_der_x509_certificate(self.peer_chain[0]).public_key()
-        key.verify(message.signature, content, *signature_arguments(message.algorithm))
-
-    def read_finished(self, key: TrafficKey) -> None:
-        message = self.receive(Finished)
-        assert message.verify_data == key.finished(self.before), "Finished is wrong"
-
 
 class ScriptedServer(Peer):
     """The server of a Connection that is a client. Points of the script, in their order:
     hello_retry_request, server_hello, encrypted_extensions, certificate_request, certificate,
-    certificate_verify, finished.
+    compressed_certificate, certificate_verify, finished.
 
     retry: the group that a HelloRetryRequest asks for; 0 for none. cookie: what it has as a cookie.
     Either makes the script send one. alpn: the protocol that EncryptedExtensions chooses.
+    client_certificate_type: what it wants of those that the client has, in EncryptedExtensions.
+
+    psks: those that the server knows. psk_modes: how it would use one, the best first.
+    accept_early_data: whether it takes any that comes with the first of the client's PSKs.
     """
+
+    post_handshake_messages = (KeyUpdate,)
 
     def __init__(
         self,
@@ -434,6 +178,10 @@ class ScriptedServer(Peer):
         cookie: bytes | None = None,
         alpn: bytes | None = None,
         request_certificate: bool = False,
+        client_certificate_type: int | None = None,
+        psks: Sequence[Psk] = (),
+        psk_modes: Sequence[int] = (PSK_DHE_KE, PSK_KE),
+        accept_early_data: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(connection, bio, **options)
@@ -443,6 +191,12 @@ class ScriptedServer(Peer):
         self.cookie = cookie
         self.alpn = alpn
         self.request_certificate = request_certificate
+        self.client_certificate_type = client_certificate_type
+        self.psks = psks
+        self.psk_modes = psk_modes
+        self.psk_mode: int | None = None
+        self.accept_early_data = accept_early_data
+        self.offered: OfferedPsks | None = None
 
     def handshake(self) -> None:
         """The whole script; Refused or Silence where the connection does not go along."""
@@ -456,8 +210,56 @@ class ScriptedServer(Peer):
 
     def read_client_hello(self) -> None:
         self.hello = self.receive(ClientHello)
-        code = self.chosen_suite or self.hello.cipher_suites[0]
-        self.suite = SUITES[code]
+        known = self.read_offered_psks()
+        suites = self.hello.cipher_suites
+        preferred = [psk.suite.code for psk in known.values() if psk.suite.code in suites]
+        self.suite = SUITES[self.chosen_suite or (preferred or suites)[0]]
+        self.choose_psk(known)
+        self.read_early_data_indication(known)
+
+    def read_offered_psks(self) -> dict[int, Psk]:
+        """The known ones among those that ClientHello offers, by their place."""
+        self.offered = None
+        data = self.hello.extension(ExtensionType.pre_shared_key)
+        if data is None:
+            return {}
+        # RFC 8446, 4.2.9 and 4.2.11
+        assert self.hello.extensions[-1][0] == ExtensionType.pre_shared_key, "it must be the last"
+        assert self.hello.extension(ExtensionType.psk_key_exchange_modes) is not None
+        self.offered = OfferedPsks.parse(data)
+        truncated = self.before + self.offered.truncated(self.transcript[len(self.before) :])
+        by_identity = {psk.identity: psk for psk in self.psks}
+        known = {}
+        for i, (identity, _) in enumerate(self.offered.identities):
+            if identity in by_identity:
+                psk = known[i] = by_identity[identity]
+                assert self.offered.binders[i] == psk.binder(truncated), "a binder is wrong"
+        return known
+
+    def choose_psk(self, known: dict[int, Psk]) -> None:
+        """The first one that fits the cipher suite."""
+        self.psk = self.psk_mode = self.selected_identity = None
+        modes = self.hello.extension(ExtensionType.psk_key_exchange_modes) or b"\0"
+        fitting = [mode for mode in self.psk_modes if mode in modes[1:]]
+        for i, psk in known.items():
+            if fitting and psk.suite.hash == self.suite.hash:
+                self.psk, self.psk_mode, self.selected_identity = psk, fitting[0], i
+                return
+
+    def read_early_data_indication(self, known: dict[int, Psk]) -> None:
+        if self.hello.extension(ExtensionType.early_data) is None:
+            return
+        assert self.offered is not None, "early_data without pre_shared_key"
+        if 0 in known:
+            self.derive_early_keys(known[0])
+            self.early_read_key = self.client_early
+        else:
+            self.skipping = True
+        self.early_data_accepted = (
+            self.accept_early_data
+            and self.selected_identity == 0
+            and self.suite.code == known[0].suite.code
+        )
 
     def send_hello_retry_request(self) -> None:
         self.restart_transcript(self.transcript)
@@ -477,63 +279,99 @@ class ScriptedServer(Peer):
             self.send_change_cipher_spec()
         self.first_hello = self.hello
         self.hello = self.receive(ClientHello)
+        # RFC 8446, 4.2.10: early data ends here.
+        assert self.hello.extension(ExtensionType.early_data) is None
+        self.early_read_key, self.skipping = None, False
+        if self.early_data_accepted is not None:
+            self.early_data_accepted = False
+        self.choose_psk(self.read_offered_psks())
 
     def send_server_hello(self) -> None:
         shares = parse_key_shares(self.hello.extension(ExtensionType.key_share) or b"\0\0")
         share, secret = (
             respond(self.group, shares[self.group]) if self.group in shares else (b"?", b"")
         )
-        self.step(
-            "server_hello",
-            ServerHello(
-                legacy_session_id_echo=self.hello.legacy_session_id,
-                cipher_suite=self.suite.code,
-                extensions=[
-                    (ExtensionType.supported_versions, u16(TLS13)),
-                    (ExtensionType.key_share, key_share_entry(self.group, share)),
-                ],
-            ),
+        message = ServerHello(
+            legacy_session_id_echo=self.hello.legacy_session_id,
+            cipher_suite=self.suite.code,
+            extensions=[(ExtensionType.supported_versions, u16(TLS13))],
         )
-        self.derive_handshake_keys(secret)
+        if self.psk_mode != PSK_KE:
+            message.set(ExtensionType.key_share, key_share_entry(self.group, share))
+        if self.selected_identity is not None:
+            message.set(ExtensionType.pre_shared_key, u16(self.selected_identity))
+        self.step("server_hello", message)
+        self.derive_handshake_keys(None if self.psk_mode == PSK_KE else secret)
         self.end_flight()
         if self.compatibility and not self.retry and self.cookie is None:
             self.send_change_cipher_spec()
         self.set_write_key(self.server_handshake)
 
-    def send_encrypted_flight(self) -> None:
-        extensions = EncryptedExtensions()
+    def make_encrypted_extensions(self) -> EncryptedExtensions:
+        message = EncryptedExtensions()
         if self.alpn is not None:
-            extensions.set(
+            message.set(
                 ExtensionType.application_layer_protocol_negotiation, protocol_names(self.alpn)
             )
-        self.step("encrypted_extensions", extensions)
-        if self.request_certificate:
-            algorithms = vector(2, u16(*ALL_SCHEMES))
-            self.step(
-                "certificate_request",
-                CertificateRequest(extensions=[(ExtensionType.signature_algorithms, algorithms)]),
-            )
-        self.send_certificate(SERVER_CONTEXT)
-        verify_data = self.server_handshake.finished(self.transcript)
-        self.step("finished", Finished(verify_data=verify_data))
+        if self.early_data_accepted:
+            message.set(ExtensionType.early_data)
+        types = self.hello.extension(ExtensionType.server_certificate_type) or b"\0"
+        # RFC 7250, 4.2
+        if self.raw_public_key and RAW_PUBLIC_KEY in types[1:]:
+            self.own_certificate_type = RAW_PUBLIC_KEY
+            message.set(ExtensionType.server_certificate_type, u8(RAW_PUBLIC_KEY))
+        types = self.hello.extension(ExtensionType.client_certificate_type) or b"\0"
+        wanted = self.client_certificate_type
+        if wanted is not None and wanted in types[1:] and self.request_certificate:
+            self.peer_certificate_type = wanted
+            message.set(ExtensionType.client_certificate_type, u8(wanted))
+        limit = self.hello.extension(ExtensionType.record_size_limit)
+        if limit is not None and self.record_size_limit is not None:
+            message.set(ExtensionType.record_size_limit, u16(self.record_size_limit))
+            self.negotiate_record_size_limit(self.record_size_limit, int.from_bytes(limit, "big"))
+        return message
+
+    def send_encrypted_flight(self) -> None:
+        self.step("encrypted_extensions", self.make_encrypted_extensions())
+        # RFC 8446, 4.3.2 and 4.4.2: a PSK authenticates instead.
+        if self.psk is None:
+            if self.request_certificate:
+                self.step("certificate_request", self.certificate_request())
+            self.send_certificate(SERVER_CONTEXT)
+        self.send_finished(self.server_handshake)
         self.derive_application_keys()
         self.set_write_key(self.server_application)
 
     def read_client_flight(self) -> None:
         self.set_read_key(self.client_handshake)
-        if self.request_certificate:
+        if self.early_data_accepted:
+            self.receive(EndOfEarlyData)
+            assert self.records[-1].early, "EndOfEarlyData under the wrong key"
+            assert not self.messages, "a handshake message reaches over a change of keys"
+            self.early_read_key = None
+        if self.request_certificate and self.psk is None:
             self.read_certificate(CLIENT_CONTEXT, ALL_SCHEMES)
         self.read_finished(self.client_handshake)
+        self.derive_resumption_secret()
+        self.early_read_key, self.skipping = None, False
         self.set_read_key(self.client_application)
 
 
 class ScriptedClient(Peer):
     """The client of a Connection that is a server. Points of the script, in their order:
-    client_hello, second_client_hello, certificate, certificate_verify, finished.
+    client_hello, binders, second_client_hello, second_binders, end_of_early_data, certificate,
+    compressed_certificate, certificate_verify, finished.
 
-    early_data: contents of records that are sent as early data, with keys that the server does not
-    have. The other options are what ClientHello offers.
+    A ClientHello passes its point with binders of zeros; then they are computed, and pass theirs
+    as OfferedPsks. Where no binders of zeros are left, none are computed.
+
+    psks: what is offered, and psk_modes how it may be used; None: psk_dhe_ke, where there is
+    something to be used. early_data: contents of records that are sent as early data, with the
+    first PSK; without one, with keys that the server does not have. post_handshake_auth,
+    server_certificate_types, client_certificate_types and the others are what ClientHello offers.
     """
+
+    post_handshake_messages = (KeyUpdate, NewSessionTicket, CertificateRequest)
 
     def __init__(
         self,
@@ -547,6 +385,11 @@ class ScriptedClient(Peer):
         alpn: Sequence[bytes] = (),
         name: str | None = None,
         early_data: Sequence[bytes] = (),
+        psks: Sequence[Psk] = (),
+        psk_modes: Sequence[int] | None = None,
+        post_handshake_auth: bool = False,
+        server_certificate_types: Sequence[int] = (),
+        client_certificate_types: Sequence[int] = (),
         **options: Any,
     ) -> None:
         super().__init__(connection, bio, **options)
@@ -557,6 +400,14 @@ class ScriptedClient(Peer):
         self.alpn = alpn
         self.name = name
         self.early_data = early_data
+        self.psks = list(psks)
+        if psk_modes is None:
+            psk_modes = (PSK_DHE_KE,) if psks or early_data else ()
+        self.psk_modes = psk_modes
+        self.post_handshake_auth = post_handshake_auth
+        self.server_certificate_types = server_certificate_types
+        self.client_certificate_types = client_certificate_types
+        self.delivers_early_data = bool(self.psks and early_data)
         self.private_keys: dict[int, Any] = {}
         self.request: CertificateRequest | None = None
         self.retry: ServerHello | None = None
@@ -564,6 +415,10 @@ class ScriptedClient(Peer):
     def handshake(self) -> None:
         """The whole script; Refused or Silence where the connection does not go along."""
         self.send_client_hello()
+        self.finish_handshake()
+
+    def finish_handshake(self) -> None:
+        """The script behind the first ClientHello."""
         hello = self.receive(ServerHello)
         self.suite = SUITES[hello.cipher_suite]
         if hello.random == HELLO_RETRY_REQUEST:
@@ -594,23 +449,66 @@ class ScriptedClient(Peer):
             hello.set(ExtensionType.application_layer_protocol_negotiation, names)
         hello.set(ExtensionType.supported_versions, vector(1, u16(TLS13)))
         hello.set(ExtensionType.key_share, self.make_key_shares(self.shared_groups))
+        # RFC 6066, 8: of any responder, without extensions.
+        self.ask(hello, u8(OCSP) + vector(2) + vector(2))
+        if self.server_certificate_types:
+            types = vector(1, bytes(self.server_certificate_types))
+            hello.set(ExtensionType.server_certificate_type, types)
+        if self.client_certificate_types:
+            types = vector(1, bytes(self.client_certificate_types))
+            hello.set(ExtensionType.client_certificate_type, types)
+        if self.record_size_limit is not None:
+            hello.set(ExtensionType.record_size_limit, u16(self.record_size_limit))
+        if self.post_handshake_auth:
+            hello.set(ExtensionType.post_handshake_auth)
+        if self.psk_modes:
+            hello.set(ExtensionType.psk_key_exchange_modes, vector(1, bytes(self.psk_modes)))
         if self.early_data:
-            hello.set(ExtensionType.psk_key_exchange_modes, vector(1, b"\1"))
             hello.set(ExtensionType.early_data)
+        if self.psks:
+            hello.set(ExtensionType.pre_shared_key, OfferedPsks.of(self.psks).encode())
+        elif self.early_data:
             hello.set(ExtensionType.pre_shared_key, offered_psks())
         return hello
 
     def send_client_hello(self) -> None:
         self.hello = self.make_client_hello()
-        self.step("client_hello", self.hello)
+        self.step_client_hello("client_hello", "binders", self.hello)
         self.first_message = self.transcript
+        if self.psks:
+            self.derive_early_keys(self.psks[0])
         if self.early_data:
             self.send_early_data(*self.early_data)
+
+    def step_client_hello(self, name: str, binders: str, hello: ClientHello) -> None:
+        for each in self.edited(name, hello):
+            if each is hello and self.lacks_binders(hello):
+                offered = self.edited(binders, self.with_binders(hello))[0]
+                hello.set(ExtensionType.pre_shared_key, offered.encode())
+            self.send(each)
+
+    def lacks_binders(self, hello: ClientHello) -> bool:
+        """Whether it ends in the identities of our PSKs, and in zeros for their binders."""
+        code, data = (hello.extensions or [(0, b"")])[-1]
+        if not self.psks or code != ExtensionType.pre_shared_key or hello.trailing:
+            return False
+        offered = OfferedPsks.parse(data)
+        return offered.binders == OfferedPsks.of(self.psks).binders
+
+    def truncated_client_hello(self, hello: ClientHello) -> bytes:
+        offered = OfferedPsks.parse(hello.extension(ExtensionType.pre_shared_key) or b"")
+        return offered.truncated(hello.encode())
+
+    def with_binders(self, hello: ClientHello) -> OfferedPsks:
+        offered = OfferedPsks.parse(hello.extension(ExtensionType.pre_shared_key) or b"")
+        transcript = self.transcript + self.truncated_client_hello(hello)
+        offered.binders = [psk.binder(transcript) for psk in self.psks]
+        return offered
 
     def send_early_data(self, *contents: bytes) -> None:
         if self.compatibility:
             self.send_change_cipher_spec()
-        key = TrafficKey(self.suite, os.urandom(32))
+        key = self.client_early if self.psks else TrafficKey(self.suite, os.urandom(32))
         for content in contents:
             self.send_data(content, key=key)
 
@@ -627,10 +525,16 @@ class ScriptedClient(Peer):
         cookie = retry.extension(ExtensionType.cookie)
         if cookie is not None:
             hello.extensions.insert(0, (ExtensionType.cookie, cookie))
+        if self.psks:
+            # RFC 8446, 4.1.2: those that do not fit the cipher suite go.
+            self.psks = [psk for psk in self.psks if psk.suite.hash == self.suite.hash]
+            hello.remove(ExtensionType.pre_shared_key)
+            if self.psks:
+                hello.set(ExtensionType.pre_shared_key, OfferedPsks.of(self.psks).encode())
         if self.compatibility and not self.early_data:
             self.send_change_cipher_spec()
         self.hello = hello
-        self.step("second_client_hello", hello)
+        self.step_client_hello("second_client_hello", "second_binders", hello)
         result: ServerHello = self.receive(ServerHello)
         assert result.random != HELLO_RETRY_REQUEST, "a second HelloRetryRequest"
         assert result.cipher_suite == retry.cipher_suite
@@ -642,24 +546,78 @@ class ScriptedClient(Peer):
         assert hello.legacy_compression_method == 0
         assert hello.cipher_suite in self.suites
         assert hello.extension(ExtensionType.supported_versions) == u16(TLS13)
-        codes = {code for code, _ in hello.extensions or ()}
-        assert codes == {ExtensionType.supported_versions, ExtensionType.key_share}
-        cursor = Cursor(hello.extension(ExtensionType.key_share) or b"")
-        self.group, share = cursor.number(2), cursor.vector(2)
-        cursor.finish()
-        self.derive_handshake_keys(exchange(self.group, self.private_keys[self.group], share))
+        codes = {ExtensionType.supported_versions, ExtensionType.key_share}
+        selected = hello.extension(ExtensionType.pre_shared_key)
+        if selected is not None:
+            codes.add(ExtensionType.pre_shared_key)
+            self.read_selected_identity(hello, selected)
+        key_share = hello.extension(ExtensionType.key_share)
+        shared_secret = None
+        if self.psk is None or PSK_KE not in self.psk_modes or key_share is not None:
+            assert self.psk is None or PSK_DHE_KE in self.psk_modes
+            cursor = Cursor(key_share or b"")
+            self.group, share = cursor.number(2), cursor.vector(2)
+            cursor.finish()
+            shared_secret = exchange(self.group, self.private_keys[self.group], share)
+        else:
+            codes.remove(ExtensionType.key_share)
+        assert {code for code, _ in hello.extensions or ()} == codes
+        self.derive_handshake_keys(shared_secret)
         self.set_read_key(self.server_handshake)
         self.write_key = self.client_handshake
 
+    def read_selected_identity(self, hello: ServerHello, selected: bytes) -> None:
+        assert len(selected) == 2
+        self.selected_identity = int.from_bytes(selected, "big")
+        assert self.selected_identity < len(self.psks)
+        self.psk = self.psks[self.selected_identity]
+        assert self.psk.suite.hash == SUITES[hello.cipher_suite].hash
+
+    def read_encrypted_extensions(self) -> None:
+        message = self.encrypted_extensions = self.receive(EncryptedExtensions)
+        if self.early_data:
+            accepted = message.extension(ExtensionType.early_data)
+            self.early_data_accepted = accepted is not None
+        if self.early_data_accepted:
+            assert accepted == b""
+            assert self.retry is None
+            # RFC 8446, 4.2.10
+            assert self.selected_identity == 0
+            assert self.suite.code == self.psks[0].suite.code
+            self.write_key = self.client_early
+        self.peer_certificate_type = self.negotiated_type(
+            ExtensionType.server_certificate_type, self.server_certificate_types
+        )
+        self.own_certificate_type = self.negotiated_type(
+            ExtensionType.client_certificate_type, self.client_certificate_types
+        )
+        limit = message.extension(ExtensionType.record_size_limit)
+        if limit is not None:
+            own = self.hello.extension(ExtensionType.record_size_limit)
+            assert own is not None, "record_size_limit was not offered"
+            assert len(limit) == 2
+            self.negotiate_record_size_limit(
+                int.from_bytes(own, "big"), int.from_bytes(limit, "big")
+            )
+
+    def negotiated_type(self, code: int, offered: Sequence[int]) -> int:
+        data = self.encrypted_extensions.extension(code)
+        if data is None:
+            return X509
+        assert len(data) == 1
+        assert data[0] in offered
+        return data[0]
+
     def read_encrypted_flight(self) -> None:
-        self.encrypted_extensions = self.receive(EncryptedExtensions)
-        data = self.next_message()
-        if data is not None and data[0] == CertificateRequest.type:
-            self.request = parse_message(data)
-            self.transcript += data
-        elif data is not None:
-            self.messages = data + self.messages
-        self.read_certificate(SERVER_CONTEXT, self.schemes)
+        self.read_encrypted_extensions()
+        if self.psk is None:
+            data = self.next_message()
+            if data is not None and data[0] == CertificateRequest.type:
+                self.request = parse_message(data)
+                self.transcript += data
+            elif data is not None:
+                self.messages = data + self.messages
+            self.read_certificate(SERVER_CONTEXT, self.schemes)
         self.read_finished(self.server_handshake)
         self.derive_application_keys()
         self.set_read_key(self.server_application)
@@ -667,123 +625,11 @@ class ScriptedClient(Peer):
     def send_client_flight(self) -> None:
         if self.compatibility and self.retry is None and not self.early_data:
             self.send_change_cipher_spec()
+        if self.early_data_accepted:
+            self.step("end_of_early_data", EndOfEarlyData())
+            self.set_write_key(self.client_handshake)
         if self.request is not None:
             self.send_certificate(CLIENT_CONTEXT)
-        verify_data = self.client_handshake.finished(self.transcript)
-        self.step("finished", Finished(verify_data=verify_data))
+        self.send_finished(self.client_handshake)
+        self.derive_resumption_secret()
         self.set_write_key(self.client_application)
-
-
-# --- What `at` is made of
-
-
-def put(**fields: Any) -> At:
-    """Set fields of the message; a function stands for what it makes of the old value."""
-
-    def edit(peer: Peer, message: Any) -> None:
-        for name, value in fields.items():
-            old = getattr(message, name)
-            setattr(message, name, value(old) if callable(value) else value)
-
-    return edit
-
-
-def with_extension(code: int, data: bytes | Callable[[bytes], bytes] = b"") -> At:
-    """Replace an extension of the message, or add it; a function makes it from the old data."""
-
-    def edit(peer: Peer, message: Any) -> None:
-        message.set(code, data(message.extension(code)) if callable(data) else data)
-
-    return edit
-
-
-def without_extension(*codes: int) -> At:
-    def edit(peer: Peer, message: Any) -> None:
-        for code in codes:
-            message.remove(code)
-
-    return edit
-
-
-def twice(code: int) -> At:
-    """The extension a second time."""
-
-    def edit(peer: Peer, message: Any) -> None:
-        message.extensions.append((code, message.extension(code) or b""))
-
-    return edit
-
-
-def all_of(*edits: At) -> At:
-    """Several changes of one message."""
-
-    def edit(peer: Peer, message: Any) -> Any:
-        result = None
-        for each in edits:
-            assert result is None, "only the last change may replace the message"
-            result = each(peer, message)
-        return result
-
-    return edit
-
-
-def instead(*messages: Message | bytes) -> At:
-    """Other messages, or none, in the place of this one."""
-    return lambda peer, message: list(messages)
-
-
-def followed_by(*messages: Message | bytes) -> At:
-    """Other messages, or parts of some, behind this one and in its record."""
-
-    def edit(peer: Peer, message: Any) -> Any:
-        peer.send(message)
-        for each in messages:
-            peer.queue(each)
-        return []
-
-    return edit
-
-
-def cut(size: int) -> At:
-    """The message without the bytes behind `size` of its body; its length says so."""
-
-    def edit(peer: Peer, message: Any) -> bytes:
-        data: bytes = message.encode()
-        return data[:1] + vector(3, data[4:][:size])
-
-    return edit
-
-
-def mutated(seed: int) -> At:
-    """The message with a few bytes changed, left out or put in; its length fits."""
-    random = Random(seed)
-
-    def edit(peer: Peer, message: Any) -> bytes:
-        body = bytearray(message.encode()[4:])
-        for _ in range(random.choice((1, 1, 2, 4))):
-            at = random.randrange(len(body) + 1)
-            body[at : at + random.randrange(2)] = random.randbytes(random.randrange(2))
-        return u8(message.type) + vector(3, body)
-
-    return edit
-
-
-def before(action: Callable[[Any], Any]) -> At:
-    """Something that the peer does before the message."""
-
-    def edit(peer: Peer, message: Any) -> None:
-        action(peer)
-
-    return edit
-
-
-def inside(action: Callable[[Any], Any]) -> At:
-    """Something that the peer does in the middle of the message, between two records of it."""
-
-    def edit(peer: Peer, message: Any) -> bytes:
-        data: bytes = message.encode()
-        peer.send(data[:3])
-        action(peer)
-        return data[3:]
-
-    return edit

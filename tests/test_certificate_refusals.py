@@ -16,10 +16,18 @@ from refusals import (
     server_of,
 )
 from scripted_keys import CLIENT_CONTEXT, SERVER_CONTEXT
-from scripted_messages import CertificateVerify
+from scripted_messages import CertificateVerify, vector
 from scripted_peer import all_of, cut, instead, put
 
-from fasths import AlertDescription, ContentType, ExtensionType, Limits, SignatureScheme, Verify
+from fasths import (
+    AlertDescription,
+    ContentType,
+    ExtensionType,
+    Limits,
+    SignatureScheme,
+    StaplePolicy,
+    Verify,
+)
 from fasths.wire.errors import (
     CertificateError,
     CertificateRequired,
@@ -233,9 +241,18 @@ CLIENT_CERTIFICATE = [
     client("not DER", CertificateError, CERT, certificates(b"certificate")),
     client("DER with more behind", CertificateError, CERT, certificates(LEAF + b"\0")),
     client("not DER, optional", CertificateError, CERT, certificates(b"x"), verify=OPTIONAL),
-    *(client(f"extension {code}", UnsupportedExtension, CERT,
+    *(client(f"extension {code}", UnsupportedExtension, CERT, in_certificate((code, data)),
+             context={"staple_policy": policy})
+      for policy, code, data in (
+          # CertificateRequest asks for nothing but an OCSP response, and that only with a policy.
+          (StaplePolicy.CHECK, E.signed_certificate_timestamp, vector(2, vector(2, b"timestamp"))),
+          (StaplePolicy.IGNORE, E.status_request, b"\1" + vector(3, b"response")),
+          (StaplePolicy.CHECK, UNKNOWN, b""),
+      )),
+    *(client(f"extension {code} in the wrong message", IllegalParameter, CERT,
              in_certificate((code, b"")))
-      for code in (E.status_request, E.signed_certificate_timestamp, UNKNOWN)),
+      for code in (E.server_name, E.signature_algorithms, E.compress_certificate)),
+    client("OCSP response cut", DecodeError, CERT, in_certificate((E.status_request, b""))),
     client("extension twice", IllegalParameter, CERT,
            in_certificate((UNKNOWN, b""), (UNKNOWN, b""))),
     client("certificate of a stranger", CertificateError,

@@ -191,7 +191,11 @@ def test_length_of_zero_is_refused(provider: Provider) -> None:
     assert "out of range" in provider.refuses(compress(provider.algorithm, b""), 0)
 
 
-@pytest.mark.parametrize("announced", [1, len(MESSAGE) - 1, len(MESSAGE) + 1, MAXIMUM])
+@pytest.mark.parametrize(
+    "announced",
+    [1, len(MESSAGE) - 1, len(MESSAGE) + 1, MAXIMUM],
+    ids=["1", "one less", "one more", "maximum"],
+)
 def test_wrong_length_is_refused(provider: Provider, announced: int) -> None:
     provider.refuses(compress(provider.algorithm, MESSAGE), announced)
 
@@ -202,7 +206,7 @@ def test_truncated_stream_is_refused(provider: Provider) -> None:
         assert "cannot be decompressed" in provider.refuses(compressed[:length])
 
 
-@pytest.mark.parametrize("length", [len(MESSAGE), MAXIMUM])
+@pytest.mark.parametrize("length", [len(MESSAGE), MAXIMUM], ids=["message", "maximum"])
 def test_trailing_data_is_refused(provider: Provider, length: int) -> None:
     message = (MESSAGE * (MAXIMUM // len(MESSAGE) + 1))[:length]
     compressed = compress(provider.algorithm, message)

@@ -66,7 +66,7 @@ def test_a_retried_write_may_have_another_object_and_more(size: int) -> None:
 @pytest.mark.parametrize("size", [100, 60_000, 70_000])
 def test_a_positive_result_counts_what_is_sent(size: int) -> None:
     """Not less: what follows a positive result is another write, with other bytes."""
-    pair = ConnectionPair(size).handshake()
+    pair = ConnectionPair(size, contexts=unverified_contexts()).handshake()
     received = bytearray()
     for number in range(3):
         data = bytes([number]) * 140_000
@@ -437,6 +437,9 @@ def test_messages_are_reported(by_server: bool) -> None:
     peer = pair.client if by_server else pair.server
     (peer.set_connect_state if by_server else peer.set_accept_state)()
     turns(conn.do_handshake, peer.do_handshake)
+    for each in (conn, peer):
+        # The client takes its tickets.
+        assert each.read() is None
     transfer(conn, peer, b"data is no message")
     assert conn.key_update() == 1
     conn.shutdown()
@@ -454,6 +457,8 @@ def test_messages_are_reported(by_server: bool) -> None:
         (there, "finished"),
         (here, "change_cipher_spec"),
         (here, "finished"),
+        (there, "new_session_ticket"),
+        (there, "new_session_ticket"),
         ("sent", "key_update"),
         ("sent", "close_notify"),
         ("received", "close_notify"),
@@ -476,6 +481,8 @@ def _name_of(kind: ContentType, data: bytes) -> str:
 def test_fatal_alerts_are_reported() -> None:
     seen: list[tuple[str, ContentType, bytes]] = []
     pair = ConnectionPair(message_callback=lambda *each: seen.append(each)).handshake()
+    assert pair.client.read() is None
+    assert seen.pop()[2][0] == fasths.HandshakeType.new_session_ticket
     seen.clear()
     pair.server_bio.inner.write(NOT_TLS)
     assert pair.client.read() is None
@@ -516,7 +523,7 @@ def test_both_ends_in_threads_of_their_own() -> None:
     import socket
 
     client_socket, server_socket = socket.socketpair()
-    client_context_, server_context_ = unverified_contexts()
+    client_context_, server_context_ = default_contexts()
     results: dict[str, bytes | None] = {}
 
     def serve() -> None:

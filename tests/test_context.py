@@ -7,6 +7,7 @@ import re
 import stat
 import threading
 from dataclasses import FrozenInstanceError, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pki
@@ -24,7 +25,7 @@ from fasths import (
     TrustStore,
     Verify,
 )
-from fasths.crypto.verification import ChainVerifier
+from fasths.crypto.peer_verification import PeerVerifier
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_arguments_are_kept(identity, trust):
         cipher_suites=[CipherSuite.TLS_CHACHA20_POLY1305_SHA256],
         groups=[NamedGroup.secp384r1, NamedGroup.x25519],
         key_share_groups=[NamedGroup.secp384r1],
-        signature_schemes=[SignatureScheme.ed25519],
+        signature_schemes=["ed25519", SignatureScheme.ecdsa_secp256r1_sha256],
         check_hostname=False,
         limits=limits,
     )
@@ -89,7 +90,10 @@ def test_arguments_are_kept(identity, trust):
     assert context.cipher_suites == (CipherSuite.TLS_CHACHA20_POLY1305_SHA256,)
     assert context.groups == (NamedGroup.secp384r1, NamedGroup.x25519)
     assert context.key_share_groups == (NamedGroup.secp384r1,)
-    assert context.signature_schemes == (SignatureScheme.ed25519,)
+    assert context.signature_schemes == (
+        SignatureScheme.ed25519,
+        SignatureScheme.ecdsa_secp256r1_sha256,
+    )
     assert context.check_hostname is False
     assert context.limits is limits
 
@@ -319,7 +323,7 @@ def test_system_trust_is_loaded_when_it_is_first_needed(monkeypatch, trust):
     monkeypatch.setattr(TrustStore, "system", classmethod(lambda _: loaded.append(1) or trust))
     context = Context(limits=Limits(max_chain_depth=3))
     assert not loaded
-    make = fasths.context._LazyChainVerifier(None, True, context.limits)
+    make = fasths.context._LazyPeerVerifier(None, True, context.limits, 10)
     verifiers = []
     threads = [threading.Thread(target=lambda: verifiers.append(make())) for _ in range(8)]
     for thread in threads:
@@ -329,7 +333,7 @@ def test_system_trust_is_loaded_when_it_is_first_needed(monkeypatch, trust):
     assert loaded == [1]
     assert len(verifiers) == 8
     assert len(set(map(id, verifiers))) == 1
-    assert isinstance(verifiers[0], ChainVerifier)
+    assert isinstance(verifiers[0], PeerVerifier)
 
 
 # --- Identities
@@ -346,6 +350,80 @@ def test_one_identity_instead_of_a_sequence_is_refused(identity):
         Context(identities=identity)
     with pytest.raises(TypeError):
         Context(identities=None)
+
+
+def identity_of(*certificates, key):
+    """An Identity with a chain that nobody has looked at."""
+    return Identity.from_pem(pki.pem_of(certificates), key.key_pem)
+
+
+def signer_of(*certificates, key):
+    return Identity.from_signer(pki.pem_of(certificates), lambda request: b"")
+
+
+of_makers = pytest.mark.parametrize("make", [identity_of, signer_of], ids=["key", "signer"])
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+@of_makers
+def test_expired_identity_is_refused(authority, identity, make):
+    leaf = pki.make_leaf(issuer=authority, not_before=NOW - 9 * DAY, not_after=NOW - DAY)
+    broken = make(leaf.certificate, key=leaf)
+    with pytest.raises(ValueError, match=r"certificate 1 .* has expired"):
+        Context(identities=[identity, broken])
+
+
+@of_makers
+def test_identity_that_is_not_yet_valid_is_refused(authority, identity, make):
+    leaf = pki.make_leaf(issuer=authority, not_before=NOW + DAY, not_after=NOW + 9 * DAY)
+    broken = make(leaf.certificate, key=leaf)
+    with pytest.raises(ValueError, match=r"certificate 1 .* is not valid before"):
+        Context(identities=[identity, broken])
+
+
+@of_makers
+def test_identity_with_an_expired_issuer_is_refused(authority, make):
+    issuer = pki.make_ca(issuer=authority, not_before=NOW - 9 * DAY, not_after=NOW - DAY)
+    leaf = pki.make_leaf(issuer=issuer)
+    broken = make(*leaf.chain, key=leaf)
+    with pytest.raises(ValueError, match=r"certificate 2 .* has expired"):
+        Context(identities=[broken])
+
+
+@of_makers
+def test_identity_with_another_issuer_behind_it_is_refused(authority, make):
+    leaf = pki.make_leaf(issuer=authority)
+    broken = make(leaf.certificate, pki.make_ca().certificate, key=leaf)
+    with pytest.raises(ValueError, match="is not issued by the one behind it"):
+        Context(identities=[broken])
+
+
+@of_makers
+def test_identity_with_an_issuer_of_another_key_is_refused(make):
+    one, other = (pki.make_ca("the same name") for _ in range(2))
+    leaf = pki.make_leaf(issuer=one)
+    broken = make(leaf.certificate, other.certificate, key=leaf)
+    with pytest.raises(ValueError, match="is not signed with the key of the one behind it"):
+        Context(identities=[broken])
+
+
+def test_chain_in_the_wrong_order_is_refused(authority):
+    leaf = pki.make_leaf(issuer=pki.make_ca(issuer=pki.make_ca(issuer=authority)))
+    first, second, third = leaf.chain
+    assert Context(identities=[identity_of(first, second, third, key=leaf)])
+    broken = identity_of(first, third, second, key=leaf)
+    with pytest.raises(ValueError, match="is not issued by the one behind it"):
+        Context(identities=[broken])
+
+
+def test_identity_whose_schemes_are_not_among_those_of_the_context_is_refused(identity):
+    assert identity.signature_schemes == (SignatureScheme.ecdsa_secp256r1_sha256,)
+    raw = Identity.from_raw_public_key(pki.make_leaf().key_pem)
+    for each in (identity, raw):
+        assert Context(identities=[each], signature_schemes=["ed25519", "ecdsa_secp256r1_sha256"])
+        with pytest.raises(ValueError, match="can sign with none of the signature_schemes"):
+            Context(identities=[each], signature_schemes=["ed25519", "ecdsa_secp384r1_sha384"])
 
 
 # --- Application protocols
@@ -483,8 +561,8 @@ of_limits = pytest.mark.parametrize("name", NAMES)
 
 @of_limits
 def test_limit(name):
-    largest = (1 << 24) - 1 if name == "max_handshake_message_size" else (1 << 31) - 1
-    for value in (1, 2, 1000, largest):
+    largest = {"max_handshake_message_size": (1 << 24) - 1, "max_psk_identities": 64}
+    for value in (1, 2, 64, largest.get(name, (1 << 31) - 1)):
         assert getattr(Limits(**{name: value}), name) == value
     assert Limits(**{name: getattr(Limits(), name)}) == Limits()
 
@@ -506,6 +584,11 @@ def test_message_size_beyond_its_length_field_is_refused():
 def test_limit_of_a_wrong_type_is_refused(name, wrong):
     with pytest.raises(TypeError, match=f"{name} must be an int"):
         Limits(**{name: wrong})
+
+
+def test_more_psk_identities_than_can_be_looked_at_are_refused():
+    with pytest.raises(ValueError, match="max_psk_identities must be at most 64"):
+        Limits(max_psk_identities=65)
 
 
 def test_limits_are_keywords_and_do_not_change():

@@ -29,6 +29,7 @@ from helpers import (
     server_context,
     transfer,
     turns,
+    unverified_contexts,
 )
 
 import fasths
@@ -492,26 +493,29 @@ FLIGHTS = {
 }
 
 
-def contexts_of(flights: str) -> tuple[fasths.Context, fasths.Context]:
+def contexts_of(flights: str, tickets: int) -> tuple[fasths.Context, fasths.Context]:
     client, server, _, _ = FLIGHTS[flights]
     if client.pop("identities", False):
         client["identities"] = server_context().identities
-    return client_context(**client), server_context(**server)
+    return client_context(**client), server_context(session_tickets=tickets, **server)
 
 
 @pytest.mark.parametrize("flights", FLIGHTS)
-def test_each_flight_is_one_write(flights: str) -> None:
-    pair = ConnectionPair(contexts=contexts_of(flights))
+@pytest.mark.parametrize("tickets", [0, 1, 2, 20])
+def test_each_flight_is_one_write(flights: str, tickets: int) -> None:
+    """All tickets together are one, which follows the client's Finished."""
+    pair = ConnectionPair(contexts=contexts_of(flights, tickets))
     turns(pair.client.do_handshake, pair.server.do_handshake)
     _, _, of_client, of_server = FLIGHTS[flights]
     assert len(pair.client_bio.writes()) == of_client
-    assert len(pair.server_bio.writes()) == of_server
+    assert len(pair.server_bio.writes()) == of_server + (tickets > 0)
 
 
 @pytest.mark.parametrize("flights", FLIGHTS)
+@pytest.mark.parametrize("tickets", [0, 2])
 @pytest.mark.parametrize("max_write", [1, 2, 7, 100])
-def test_flights_are_written_in_parts(flights: str, max_write: int) -> None:
-    pair = ConnectionPair(contexts=contexts_of(flights))
+def test_flights_are_written_in_parts(flights: str, tickets: int, max_write: int) -> None:
+    pair = ConnectionPair(contexts=contexts_of(flights, tickets))
     pair.client_bio.max_write = pair.server_bio.max_write = max_write
     pair.client_bio.max_read = pair.server_bio.max_read = max_write + 1
     turns(pair.client.do_handshake, pair.server.do_handshake)
@@ -560,9 +564,31 @@ def test_repeating_a_call_early_is_harmless(blocked: bool) -> None:
     assert pair.client_bio.writes() == pair.server_bio.writes() == []
 
 
+def test_tickets_wait_for_a_client_that_reads() -> None:
+    """They are the end of the server's do_handshake(); no handshake waits for them."""
+    pair = ConnectionPair(100)
+    for _ in range(1000):
+        if pair.client.do_handshake() == 1 and pair.server.established:
+            break
+        pair.server.do_handshake()
+    for _ in range(3):
+        assert outcome(pair.client, pair.client.do_handshake()) == (1, NONE)
+        assert outcome(pair.server, pair.server.do_handshake()) == (-1, WANT_WRITE)
+    for _ in range(100):
+        assert pair.client.read() is None
+        assert pair.client.get_error(-1) is WANT_READ
+        if pair.server.do_handshake() == 1:
+            break
+        assert pair.server.want() is WANT_WRITE
+    assert pair.client.read() is None
+    assert len(pair.client.sessions) == 2
+    assert outcome(pair.server, pair.server.do_handshake()) == (1, NONE)
+    transfer(pair.server, pair.client, bytes(1000))
+
+
 def test_both_sides_may_send_at_once() -> None:
     """Full pipes in both directions: reading makes room, so it goes on while output waits."""
-    pair = ConnectionPair(100).handshake()
+    pair = ConnectionPair(100, contexts=unverified_contexts()).handshake()
     data = bytes(range(250)) * 20
     received = {pair.client: bytearray(), pair.server: bytearray()}
     sent = dict.fromkeys(received, 0)

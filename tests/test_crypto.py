@@ -1,10 +1,7 @@
-"""Key exchange, signatures, identities and the key schedule, against other ways to the same."""
+"""Key exchange, signatures and identities, against other ways to the same."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import os
 from base64 import b64encode
 
 import pki
@@ -22,18 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from fasths import Identity
 from fasths.crypto import groups, signatures
-from fasths.crypto.aead import find_suite
 from fasths.crypto.certificates import load_certificate, signature_schemes
 from fasths.crypto.groups import KeyExchange, respond
-from fasths.crypto.key_schedule import (
-    HASHES,
-    EarlySecret,
-    ExporterSecret,
-    TrafficSecret,
-    Transcript,
-    equal_in_constant_time,
-)
-from fasths.wire.codes import AlertDescription, CipherSuite, NamedGroup, SignatureScheme
+from fasths.crypto.peer_verification import parse_peer
+from fasths.wire.codes import AlertDescription, NamedGroup, SignatureScheme
 from fasths.wire.errors import CertificateError, DecryptError, IllegalParameter
 
 # --- Groups
@@ -244,6 +233,12 @@ def signed_by_hand(key, scheme, content):
     return key.sign(content)
 
 
+def verify(certificate, scheme, signature):
+    """Verify what the peer with this certificate signed."""
+    peer = parse_peer((certificate.public_bytes(Encoding.DER),))
+    return signatures.verify(peer.public_key, peer.signature_schemes, scheme, signature, CONTENT)
+
+
 @pytest.mark.parametrize(
     ("key_type", "scheme"),
     [(key_type, scheme) for key_type, schemes in SCHEMES.items() for scheme in schemes],
@@ -252,7 +247,7 @@ def test_signature(leaves, key_type, scheme):
     leaf = leaves[key_type]
     signature = signatures.sign(leaf.key, scheme, CONTENT)
     for each in (signature, signed_by_hand(leaf.key, scheme, CONTENT)):
-        assert signatures.verify(leaf.certificate, scheme, each, CONTENT) == 0
+        assert verify(leaf.certificate, scheme, each) == 0
 
 
 @pytest.mark.parametrize(
@@ -262,13 +257,13 @@ def test_signature(leaves, key_type, scheme):
 def test_scheme_that_does_not_fit_the_key_is_refused(leaves, key_type, scheme):
     """Also a curve that is not the scheme's, PKCS #1 v1.5, and the wrong one of rsae and pss."""
     with pytest.raises(IllegalParameter):
-        signatures.verify(leaves[key_type].certificate, scheme, bytes(64), CONTENT)
+        verify(leaves[key_type].certificate, scheme, bytes(64))
 
 
 @pytest.mark.parametrize("code", [0, 0x0A0A, 0x0203, 0xFFFF, -1])
 def test_unknown_scheme_is_refused(leaves, code):
     with pytest.raises(IllegalParameter):
-        signatures.verify(leaves["ecdsa"].certificate, code, bytes(64), CONTENT)
+        verify(leaves["ecdsa"].certificate, code, bytes(64))
 
 
 @pytest.mark.parametrize("key_type", SCHEMES)
@@ -284,7 +279,7 @@ def test_wrong_signature_is_refused(leaves, key_type):
     wrong += [signatures.sign(leaf.key, scheme, CONTENT + b"\0")]
     for each in wrong:
         with pytest.raises(DecryptError) as refusal:
-            signatures.verify(leaf.certificate, scheme, each, CONTENT)
+            verify(leaf.certificate, scheme, each)
         assert refusal.value.alert == AlertDescription.decrypt_error
 
 
@@ -297,7 +292,7 @@ def test_pss_signature_with_a_salt_of_another_length_is_refused(leaves, scheme, 
     salt = padding.PSS(padding.MGF1(algorithm), salt_length)
     signature = leaf.key.sign(CONTENT, salt, algorithm)
     with pytest.raises(DecryptError):
-        signatures.verify(leaf.certificate, scheme, signature, CONTENT)
+        verify(leaf.certificate, scheme, signature)
 
 
 def test_pss_signature_with_another_mgf1_hash_is_refused(leaves):
@@ -305,13 +300,13 @@ def test_pss_signature_with_another_mgf1_hash_is_refused(leaves):
     salt = padding.PSS(padding.MGF1(hashes.SHA512()), 32)
     signature = leaf.key.sign(CONTENT, salt, hashes.SHA256())
     with pytest.raises(DecryptError):
-        signatures.verify(leaf.certificate, S.rsa_pss_rsae_sha256, signature, CONTENT)
+        verify(leaf.certificate, S.rsa_pss_rsae_sha256, signature)
 
 
 def test_signature_by_a_key_too_small_for_its_scheme_is_refused():
     leaf = pki.make_leaf(key_type="rsa1024")
     with pytest.raises(IllegalParameter):
-        signatures.verify(leaf.certificate, S.rsa_pss_rsae_sha512, bytes(128), CONTENT)
+        verify(leaf.certificate, S.rsa_pss_rsae_sha512, bytes(128))
 
 
 # Keys of certificates that TLS 1.3 cannot use, as SubjectPublicKeyInfo.
@@ -374,7 +369,7 @@ def test_certificate_with_a_key_of_no_use_is_refused(leaves, make):
     certificate = pki.amended(leaves["ecdsa"], public_key_info=make()).certificate
     for scheme in (S.ecdsa_secp256r1_sha256, S.rsa_pss_rsae_sha256, S.ed25519):
         with pytest.raises(CertificateError) as refusal:
-            signatures.verify(certificate, scheme, bytes(64), CONTENT)
+            verify(certificate, scheme, bytes(64))
         assert refusal.value.alert == AlertDescription.unsupported_certificate
 
 
@@ -390,10 +385,10 @@ def test_pss_key_for_one_hash_is_refused_with_another():
     for scheme in PSS_SCHEMES:
         signature = signatures.sign(leaf.key, scheme, CONTENT)
         if scheme == S.rsa_pss_pss_sha256:
-            assert signatures.verify(certificate, scheme, signature, CONTENT) == 0
+            assert verify(certificate, scheme, signature) == 0
             continue
         with pytest.raises((IllegalParameter, CertificateError)):
-            signatures.verify(certificate, scheme, signature, CONTENT)
+            verify(certificate, scheme, signature)
 
 
 @pytest.mark.parametrize("key_type", SCHEMES)
@@ -607,146 +602,65 @@ def test_identity_from_what_is_no_text_is_refused(leaves, arguments):
         Identity.from_pem(*(given.get(each, each) for each in arguments))
 
 
-# --- Cipher suites
+@pytest.mark.parametrize("key_type", SCHEMES)
+def test_identity_with_a_signer(leaves, key_type):
+    """It needs no key, and is asked for nothing yet."""
+    leaf = leaves[key_type]
+    identity = Identity.from_signer(leaf.chain_pem, lambda request: pytest.fail("asked"))
+    assert identity.certificates == tuple(leaf.chain_der)
+    assert identity.signature_schemes == SCHEMES[key_type]
+    assert identity.private_key is None
 
 
-def test_suites():
-    for code, name, key_length in (
-        (CipherSuite.TLS_AES_128_GCM_SHA256, "sha256", 16),
-        (CipherSuite.TLS_AES_256_GCM_SHA384, "sha384", 32),
-        (CipherSuite.TLS_CHACHA20_POLY1305_SHA256, "sha256", 32),
+@pytest.mark.parametrize("wrong", [None, b"key", 5])
+def test_signer_that_cannot_be_called_is_refused(leaves, wrong):
+    with pytest.raises(TypeError, match="signer must be callable"):
+        Identity.from_signer(leaves["ecdsa"].chain_pem, wrong)
+
+
+def test_signer_without_a_certificate_is_refused():
+    with pytest.raises(ValueError, match="PEM"):
+        Identity.from_signer(b"", lambda request: b"")
+
+
+def test_signer_for_a_key_of_no_use_is_refused():
+    leaf = pki.make_leaf(key_type="secp256k1")
+    with pytest.raises(ValueError, match="no signature scheme"):
+        Identity.from_signer(leaf.chain_pem, lambda request: b"")
+
+
+def test_what_goes_with_an_identity(leaves, tmp_path):
+    leaf = leaves["ecdsa"]
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(leaf.chain_pem)
+    key.write_bytes(leaf.key_pem)
+    given = {"ocsp_response": b"response", "signed_certificate_timestamps": [b"1", bytes(0xFFFF)]}
+    for identity in (
+        Identity.from_pem(leaf.chain_pem, leaf.key_pem, **given),
+        Identity.from_files(chain, key, **given),
+        Identity.from_signer(leaf.chain_pem, lambda request: b"", **given),
     ):
-        suite = find_suite(code)
-        assert (suite.code, suite.hash.name, suite.key_length) == (code, name, key_length)
-        # RFC 8446, 5.5: 2^24.5 records for AES-GCM.
-        assert (suite.records_per_key <= 2**24.5) == ("AES" in code.name)
-    with pytest.raises(KeyError):
-        find_suite(0x1304)
+        assert identity.ocsp_response == b"response"
+        assert identity.signed_certificate_timestamps == (b"1", bytes(0xFFFF))
+    identity = Identity.from_pem(leaf.chain_pem, leaf.key_pem)
+    assert identity.ocsp_response is None
+    assert identity.signed_certificate_timestamps == ()
 
 
-# --- The key schedule, from RFC 8446, 7.1 and RFC 5869 with nothing but hmac and hashlib
-
-
-class ByHand:
-    def __init__(self, name):
-        self.name = name
-        self.length = hashlib.new(name).digest_size
-
-    def digest(self, data=b""):
-        return hashlib.new(self.name, data).digest()
-
-    def extract(self, salt, keying_material):
-        return hmac.digest(salt, keying_material, self.name)
-
-    def expand(self, key, info, length):
-        output = block = b""
-        counter = 1
-        while len(output) < length:
-            block = hmac.digest(key, block + info + bytes((counter,)), self.name)
-            output += block
-            counter += 1
-        return output[:length]
-
-    def expand_label(self, secret, label, context, length):
-        label = b"tls13 " + label
-        info = length.to_bytes(2, "big") + bytes((len(label),)) + label
-        return self.expand(secret, info + bytes((len(context),)) + context, length)
-
-    def derive_secret(self, secret, label, transcript_hash):
-        return self.expand_label(secret, label, transcript_hash, self.length)
-
-
-of_hashes = pytest.mark.parametrize("name", HASHES)
-
-
-def test_hkdf_by_hand_is_that_of_rfc_5869():
-    """RFC 5869, A.1."""
-    by_hand = ByHand("sha256")
-    key = by_hand.extract(bytes(range(13)), b"\x0b" * 22)
-    assert key.hex().startswith("077709362c2e32df0ddc3f0dc47bba63")
-    output = by_hand.expand(key, bytes(range(0xF0, 0xFA)), 42)
-    assert output.hex().startswith("3cb25f25faacd57a90434f64d0362f2a")
-
-
-@of_hashes
-@pytest.mark.parametrize("size", [32, 48, 64, 66])
-def test_key_schedule(name, size):
-    by_hand = ByHand(name)
-    zeros = bytes(by_hand.length)
-    shared_secret, first, second = os.urandom(size), *(by_hand.digest(x) for x in (b"1", b"2"))
-
-    early = by_hand.extract(zeros, zeros)
-    salt = by_hand.derive_secret(early, b"derived", by_hand.digest())
-    handshake = by_hand.extract(salt, shared_secret)
-    salt = by_hand.derive_secret(handshake, b"derived", by_hand.digest())
-    master = by_hand.extract(salt, zeros)
-
-    made = EarlySecret(HASHES[name]).handshake_secret(shared_secret)
-    made_master = made.master_secret()
-    for secret, key, label, transcript_hash in (
-        (made.client_handshake_traffic_secret(first), handshake, b"c hs traffic", first),
-        (made.server_handshake_traffic_secret(first), handshake, b"s hs traffic", first),
-        (made_master.client_application_traffic_secret_0(second), master, b"c ap traffic", second),
-        (made_master.server_application_traffic_secret_0(second), master, b"s ap traffic", second),
-        (made_master.exporter_master_secret(second), master, b"exp master", second),
-    ):
-        assert secret.reveal() == by_hand.derive_secret(key, label, transcript_hash), label
-
-
-@of_hashes
-def test_traffic_secret(name):
-    by_hand = ByHand(name)
-    secret = os.urandom(by_hand.length)
-    made = TrafficSecret(HASHES[name], secret)
-    for _ in range(3):
-        for length in (16, 32):
-            assert made.key(length) == by_hand.expand_label(secret, b"key", b"", length)
-        assert made.iv() == by_hand.expand_label(secret, b"iv", b"", 12)
-        key = by_hand.expand_label(secret, b"finished", b"", by_hand.length)
-        transcript_hash = by_hand.digest(secret)
-        assert made.finished(transcript_hash) == by_hand.extract(key, transcript_hash)
-        made = made.next()
-        secret = by_hand.expand_label(secret, b"traffic upd", b"", by_hand.length)
-        assert made.reveal() == secret
-
-
-@pytest.mark.parametrize("length", [-1, 33])
-def test_key_longer_than_its_hash_is_refused(length):
-    """More than one hash cannot come out of one HMAC."""
-    with pytest.raises(ValueError, match="length"):
-        TrafficSecret(HASHES["sha256"], bytes(32)).key(length)
-
-
-@of_hashes
-@pytest.mark.parametrize("length", [1, 12, 32, 48, 100, 255 * 32])
-@pytest.mark.parametrize("context", [b"", b"context", bytes(1000)], ids=len)
-@pytest.mark.parametrize("label", [b"l", b"EXPORTER-test", b"x" * 249], ids=len)
-def test_exporter(name, label, context, length):
-    by_hand = ByHand(name)
-    secret = os.urandom(by_hand.length)
-    derived = by_hand.derive_secret(secret, label, by_hand.digest())
-    expected = by_hand.expand_label(derived, b"exporter", by_hand.digest(context), length)
-    assert ExporterSecret(HASHES[name], secret).export(label, context, length) == expected
+@pytest.mark.parametrize("wrong", ["response", 5, bytearray(b"response"), [b"response"]])
+def test_ocsp_response_that_is_not_bytes_is_refused(leaves, wrong):
+    leaf = leaves["ecdsa"]
+    with pytest.raises(TypeError, match="ocsp_response must be bytes or None"):
+        Identity.from_pem(leaf.chain_pem, leaf.key_pem, ocsp_response=wrong)
 
 
 @pytest.mark.parametrize(
-    ("label", "length"), [(b"x" * 250, 32), (b"label", 255 * 32 + 1), (b"label", 1 << 16)]
+    "wrong", [b"", bytes(1 << 16), "timestamp", None], ids=["empty", "long", "str", "None"]
 )
-def test_export_that_hkdf_cannot_make_is_refused(label, length):
-    with pytest.raises((ValueError, OverflowError)):
-        ExporterSecret(HASHES["sha256"], bytes(32)).export(label, b"", length)
-
-
-@of_hashes
-def test_transcript(name):
-    transcript, parts = Transcript(HASHES[name]), [b"one", b"", b"three" * 100]
-    assert transcript.digest() == ByHand(name).digest()
-    for at, part in enumerate(parts):
-        transcript.update(part)
-        assert transcript.digest() == ByHand(name).digest(b"".join(parts[: at + 1]))
-
-
-def test_equal_in_constant_time():
-    assert equal_in_constant_time(b"abc", b"abc")
-    for other in (b"abd", b"ab", b"abcd", b""):
-        assert not equal_in_constant_time(b"abc", other)
+def test_timestamp_without_1_to_65535_bytes_is_refused(leaves, wrong):
+    """RFC 6962, 3.3."""
+    leaf = leaves["ecdsa"]
+    with pytest.raises(ValueError, match="1 to 65535 bytes"):
+        Identity.from_pem(
+            leaf.chain_pem, leaf.key_pem, signed_certificate_timestamps=[b"good", wrong]
+        )

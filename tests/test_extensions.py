@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pki
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from fasths.record.protection import sealing_key
 from fasths.wire import messages
 from fasths.wire.codes import AlertDescription, ContentType, ExtensionType, HandshakeType
 from fasths.wire.errors import (
+    CertificateError,
     DecodeError,
     IllegalParameter,
     TLSError,
@@ -59,6 +61,15 @@ def offered_psks(identities=(b"identity",), binders=(bytes(32),)):
 
 def authority_list(*names):
     return vector(2, *(vector(2, name) for name in names))
+
+
+def status_request(responders=(), request_extensions=b""):
+    """CertificateStatusRequest of type ocsp (RFC 6066, 8)."""
+    return join(
+        u8(1),
+        vector(2, *(vector(2, responder) for responder in responders)),
+        vector(2, request_extensions),
+    )
 
 
 def client_hello(*each):
@@ -164,13 +175,75 @@ VALID = {
         "certificate_authorities",
         authority_list(b"a", b"bc")[2:],
     ),
-    "pre_shared_key": (X.pre_shared_key, offered_psks(), "pre_shared_key", True),
+    "pre_shared_key": (X.pre_shared_key, offered_psks(), "psk_identities", [(b"identity", 7)]),
+    "binder": (X.pre_shared_key, offered_psks(), "psk_binders", [bytes(32)]),
+    "size of a binder": (X.pre_shared_key, offered_psks(), "psk_binders_size", 2 + 1 + 32),
     "two PSKs": (
         X.pre_shared_key,
-        offered_psks((b"a", b"b"), (bytes(32), bytes(255))),
-        "pre_shared_key",
+        offered_psks((b"a", b"bc"), (bytes(32), bytes(255))),
+        "psk_identities",
+        [(b"a", 7), (b"bc", 7)],
+    ),
+    "two binders": (
+        X.pre_shared_key,
+        offered_psks((b"a", b"bc"), (bytes(32), bytes(255))),
+        "psk_binders",
+        [bytes(32), bytes(255)],
+    ),
+    "size of two binders": (
+        X.pre_shared_key,
+        offered_psks((b"a", b"bc"), (bytes(32), bytes(255))),
+        "psk_binders_size",
+        2 + 1 + 32 + 1 + 255,
+    ),
+    "identity that fills its vector": (
+        X.pre_shared_key,
+        offered_psks((bytes(0xFFFF - 6 - 500),)),
+        "psk_identities",
+        [(bytes(0xFFFF - 6 - 500), 7)],
+    ),
+    "greatest obfuscated_ticket_age": (
+        X.pre_shared_key,
+        join(vector(2, vector(2, b"i"), u32(0xFFFFFFFF)), vector(2, vector(1, bytes(48)))),
+        "psk_identities",
+        [(b"i", 0xFFFFFFFF)],
+    ),
+    "status_request": (X.status_request, status_request(), "status_request", True),
+    "status_request with responders": (
+        X.status_request,
+        status_request((b"one", b"other"), b"extensions"),
+        "status_request",
         True,
     ),
+    "signed_certificate_timestamp": (
+        X.signed_certificate_timestamp,
+        b"",
+        "signed_certificate_timestamp",
+        True,
+    ),
+    "compress_certificate": (
+        X.compress_certificate,
+        vector(1, u16(GREASE[6], 2, 1)),
+        "compress_certificate",
+        u16(GREASE[6], 2, 1),
+    ),
+    "client_certificate_type": (
+        X.client_certificate_type,
+        vector(1, u8(2, 0)),
+        "client_certificate_types",
+        b"\2\0",
+    ),
+    "server_certificate_type": (
+        X.server_certificate_type,
+        vector(1, bytes(range(255))),
+        "server_certificate_types",
+        bytes(range(255)),
+    ),
+    **{
+        f"record_size_limit {limit}": (X.record_size_limit, u16(limit), "record_size_limit", limit)
+        # RFC 8449, 4: more than the protocol allows is no error of a client.
+        for limit in (64, 16385, 16386, 0xFFFF)
+    },
     "early_data": (X.early_data, b"", "early_data", True),
     "post_handshake_auth": (X.post_handshake_auth, b"", "post_handshake_auth", True),
 }
@@ -184,10 +257,16 @@ def test_extension(code, data, field, value):
     assert hello.extension_types == 1 << code
 
 
-@pytest.mark.parametrize("code", [*GREASE, 63, 64, 0xFFFF, X.padding, X.status_request])
+@pytest.mark.parametrize("code", [*GREASE, 63, 64, 0xFFFF, X.padding, X.use_srtp, X.heartbeat])
 def test_extension_without_a_decoder_is_ignored(code):
     hello = decode(code, b"\xff" * 9)
     assert hello.extension_types == (1 << code if code < 64 else 0)
+
+
+@pytest.mark.parametrize("data", [b"\0", b"\2", b"\xff" + status_request()[1:], b"\2anything"])
+def test_status_request_of_another_type_is_ignored(data):
+    """RFC 6066, 8: what follows depends on the type."""
+    assert decode(X.status_request, data).status_request is False
 
 
 @of_valid
@@ -241,6 +320,8 @@ REFUSED = {
             (X.supported_groups, 2),
             (X.signature_algorithms, 2),
             (X.signature_algorithms_cert, 2),
+            # RFC 8879, 3
+            (X.compress_certificate, 1),
         )
         for size in (0, 1, 3, 255)
     },
@@ -280,7 +361,49 @@ REFUSED = {
         offered_psks(binders=(bytes(32), bytes(32))),
         IllegalParameter,
     ),
+    "identity without an age": (
+        X.pre_shared_key,
+        join(vector(2, vector(2, b"identity")), vector(2, vector(1, bytes(32)))),
+        DecodeError,
+    ),
+    "second identity without an age": (
+        X.pre_shared_key,
+        join(
+            vector(2, vector(2, b"identity"), u32(7), vector(2, b"second")),
+            vector(2, vector(1, bytes(32)), vector(1, bytes(32))),
+        ),
+        DecodeError,
+    ),
+    "identities without binders behind them": (
+        X.pre_shared_key,
+        vector(2, vector(2, b"identity"), u32(7)),
+        DecodeError,
+    ),
+    # client_certificate_type, server_certificate_type (RFC 7250, 3)
+    **{
+        f"{code.name} of {name}": (code, data, DecodeError)
+        for code in (X.client_certificate_type, X.server_certificate_type)
+        for name, data in {"no bytes": b"", "no types": vector(1), "a server": b"\2"}.items()
+    },
+    # record_size_limit (RFC 8449, 4)
+    **{
+        f"record_size_limit of {size} bytes": (X.record_size_limit, bytes([64] * size), DecodeError)
+        for size in (0, 1, 3, 4)
+    },
+    **{
+        f"record_size_limit {limit}": (X.record_size_limit, u16(limit), IllegalParameter)
+        for limit in (0, 1, 63)
+    },
+    # status_request (RFC 6066, 8)
+    "empty status_request": (X.status_request, b"", DecodeError),
+    "status_request of its type alone": (X.status_request, b"\1", DecodeError),
+    "status_request without extensions": (X.status_request, b"\1\0\0", DecodeError),
     # Empty by definition
+    "signed_certificate_timestamp with data": (
+        X.signed_certificate_timestamp,
+        vector(2, vector(2, b"timestamp")),
+        DecodeError,
+    ),
     "early_data with data": (X.early_data, b"\0", DecodeError),
     "post_handshake_auth with data": (X.post_handshake_auth, b"\0", DecodeError),
 }
@@ -323,6 +446,9 @@ TABLE = {
     X.client_certificate_type: {CH, EE},
     X.server_certificate_type: {CH, EE},
     X.padding: {CH},
+    # RFC 8879, 3, and RFC 8449, 4
+    X.compress_certificate: {CH, CR},
+    X.record_size_limit: {CH, EE},
     X.key_share: {CH, SH, HRR},
     X.pre_shared_key: {CH, SH},
     X.psk_key_exchange_modes: {CH},
@@ -385,8 +511,8 @@ SUITE = find_suite(0x1301)
 class Client:
     """A client of the product, and a server that answers what a test wants."""
 
-    def __init__(self, server_name=b"localhost"):
-        self.engine = Engine(CONTEXT._configuration, False, server_name, None, None)
+    def __init__(self, server_name=b"localhost", context=CONTEXT):
+        self.engine = Engine(context._configuration, False, server_name, None, None)
         self.engine.do_handshake()
         self.client_hello = bytes(self.engine.output())[5:]
         self.hello = messages.decode_client_hello(self.client_hello)
@@ -440,6 +566,9 @@ OFFERED = {
     ALPN,
     X.key_share,
     X.supported_versions,
+    X.psk_key_exchange_modes,
+    X.status_request,
+    X.signed_certificate_timestamp,
 }
 MINIMAL = {
     X.key_share: u16(23),
@@ -448,6 +577,13 @@ MINIMAL = {
     X.pre_shared_key: u16(0),
     ALPN: protocol_list(b"h2"),
     X.supported_groups: vector(2, u16(29)),
+    X.client_certificate_type: u8(2),
+    X.server_certificate_type: u8(2),
+    X.record_size_limit: u16(64),
+}
+MINIMAL_IN_CERTIFICATE = {
+    X.status_request: join(u8(1), vector(3, b"response")),
+    X.signed_certificate_timestamp: vector(2, vector(2, b"timestamp")),
 }
 
 
@@ -463,7 +599,54 @@ def test_client_offers_what_its_context_says():
     assert hello.protocol_names == (b"h2",)
     assert hello.key_shares[:4] == u16(0x001D, 32)
     assert len(hello.key_shares) == 36
+    assert hello.psk_key_exchange_modes == b"\1"
+    assert hello.status_request is hello.signed_certificate_timestamp is True
+    assert hello.post_handshake_auth is hello.early_data is False
+    assert hello.psk_identities is hello.compress_certificate is None
+    assert hello.client_certificate_types is hello.server_certificate_types is None
+    assert hello.record_size_limit == -1
     assert Client(server_name=None).hello.server_name is None
+
+
+def test_client_offers_all_that_its_context_can_say():
+    key = pki.make_leaf()
+    raw = fasths.Identity.from_raw_public_key(key.key_pem)
+    context = fasths.Context(
+        identities=[raw, fasths.Identity.from_pem(key.chain_pem, key.key_pem)],
+        trust=fasths.TrustStore.from_pem(key.pem),
+        trusted_public_keys=raw.certificates,
+        certificate_compression=["zlib"],
+        psk_key_exchange_modes=["psk_ke", "psk_dhe_ke"],
+        external_psks=[fasths.ExternalPSK(b"first", bytes(32))],
+        record_size_limit=1000,
+        post_handshake_auth=True,
+        staple_policy=fasths.StaplePolicy.IGNORE,
+    )
+    client = Client(context=context)
+    hello = client.hello
+    assert hello.compress_certificate == u16(1)
+    assert hello.client_certificate_types == hello.server_certificate_types == b"\2\0"
+    assert hello.psk_key_exchange_modes == b"\0\1"
+    assert hello.record_size_limit == 1000
+    assert hello.post_handshake_auth is True
+    assert hello.status_request is hello.signed_certificate_timestamp is False
+    # RFC 8446, 4.2.11: 0 as the age of a key that is no ticket's.
+    assert hello.psk_identities == [(b"first", 0)]
+    assert [len(binder) for binder in hello.psk_binders] == [32]
+    assert client.client_hello[-32:] == hello.psk_binders[0]
+    assert hello.psk_binders_size == 2 + 1 + 32
+    assert hello.early_data is False
+
+
+@pytest.mark.parametrize("takes_certificates", [True, False])
+def test_client_that_knows_keys_takes_certificates_only_with_trust(takes_certificates):
+    key = pki.make_leaf()
+    raw = fasths.Identity.from_raw_public_key(key.key_pem)
+    trust = fasths.TrustStore.from_pem(key.pem) if takes_certificates else None
+    context = fasths.Context(trusted_public_keys=raw.certificates, trust=trust)
+    hello = Client(context=context).hello
+    assert hello.server_certificate_types == (b"\2\0" if takes_certificates else b"\2")
+    assert hello.client_certificate_types is None
 
 
 def test_cookie_comes_back_as_it_was():
@@ -509,9 +692,27 @@ def test_certificate_with_what_it_must_not_have_is_refused(code):
     client = Client()
     client.answer_well()
     client.send(message(HandshakeType.encrypted_extensions, extensions()))
-    entry = join(vector(3, b"leaf"), extensions(extension(code)))
+    data = MINIMAL_IN_CERTIFICATE.get(code, b"")
+    entry = join(vector(3, b"leaf"), extensions(extension(code, data)))
     client.send(message(HandshakeType.certificate, vector(1), vector(3, entry)))
-    client.require_error(expected_refusal(code, CT))
+    # Where the extension is welcome, what is refused is a leaf that is no certificate.
+    client.require_error(expected_refusal(code, CT) or CertificateError)
+
+
+@pytest.mark.parametrize("code", MINIMAL_IN_CERTIFICATE, ids=lambda code: code.name)
+def test_extension_of_a_certificate_that_was_not_offered_is_refused(code):
+    context = fasths.Context(
+        verify=fasths.Verify.NONE,
+        cipher_suites=["TLS_AES_128_GCM_SHA256"],
+        groups=["x25519"],
+        staple_policy=fasths.StaplePolicy.IGNORE,
+    )
+    client = Client(context=context)
+    client.answer_well()
+    client.send(message(HandshakeType.encrypted_extensions, extensions()))
+    entry = join(vector(3, b"leaf"), extensions(extension(code, MINIMAL_IN_CERTIFICATE[code])))
+    client.send(message(HandshakeType.certificate, vector(1), vector(3, entry)))
+    client.require_error(UnsupportedExtension)
 
 
 @pytest.mark.parametrize("code", [*GREASE, 64, 0x4A4B, 0xFFFF])

@@ -29,7 +29,7 @@ from record_peers import (
     waiting_client,
     waiting_server,
 )
-from wire_format import message, u8, u16, vector
+from wire_format import extension, message, u8, u16, vector
 
 from fasths.crypto.aead import find_suite
 from fasths.crypto.key_schedule import TrafficSecret
@@ -39,6 +39,7 @@ from fasths.wire.codes import (
     AlertDescription,
     CipherSuite,
     ContentType,
+    ExtensionType,
     HandshakeType,
     SSLErrorCode,
 )
@@ -518,13 +519,20 @@ def server_with_early_data(**limits):
     server = Endpoint(context(lines.append, **limits), True)
     ((_, hello, _),) = split(waiting_client().hello)
     at = 4 + 2 + 32 + 1 + 32 + 2 + 2 + 2
-    block = hello[at + 2 :] + b"\0\x2a\0\0"
-    server.receive(record(HANDSHAKE, message(1, hello[4:at], vector(2, block))))
+    # RFC 8446, 4.2.10: early_data comes with a PSK; it is one that the server does not know.
+    early_data = extension(ExtensionType.early_data)
+    identity = vector(2, vector(2, b"identity"), bytes(4))
+    pre_shared_key = extension(
+        ExtensionType.pre_shared_key, identity, vector(2, vector(1, bytes(32)))
+    )
+    block = vector(2, hello[at + 2 :], early_data, pre_shared_key)
+    server.receive(record(HANDSHAKE, message(1, hello[4:at], block)))
     assert server.sent()
     return server, Sealer(secrets_in(lines)["CLIENT_HANDSHAKE_TRAFFIC_SECRET"])
 
 
-@pytest.mark.parametrize("sizes", [(100,), (40, 60), (16,) * 6 + (4,)])
+# Lengths of records whose data, behind type and tag, is so many bytes.
+@pytest.mark.parametrize("sizes", [(117,), (57, 77), (33,) * 6 + (21,), (18,) * 100])
 def test_early_data_up_to_the_limit_is_skipped(sizes):
     server, sealer = server_with_early_data(max_skipped_early_data=100)
     for size in sizes:
@@ -535,7 +543,7 @@ def test_early_data_up_to_the_limit_is_skipped(sizes):
     assert type(server.engine.error) is DecryptError
 
 
-@pytest.mark.parametrize("sizes", [(101,), (50, 51), (1,) * 101])
+@pytest.mark.parametrize("sizes", [(118,), (67, 68), (18,) * 101, (17,) * 33, (1,) * 33])
 def test_early_data_beyond_the_limit_is_refused(sizes):
     server, _ = server_with_early_data(max_skipped_early_data=100)
     for size in sizes:

@@ -1,8 +1,4 @@
-"""The example handshakes of RFC 8448 against keys, signatures, messages and records.
-
-What the RFC has and the engine does not yet do is left out here: the key schedule of a PSK, early
-data and the resumption secrets of section 4.
-"""
+"""The example handshakes of RFC 8448 against keys, signatures, messages and records."""
 
 from __future__ import annotations
 
@@ -25,13 +21,14 @@ from rfc8448 import (
 )
 
 from fasths.crypto.aead import find_suite
+from fasths.crypto.certificates import signature_schemes
 from fasths.crypto.groups import KeyExchange
 from fasths.crypto.key_schedule import (
     HASHES,
     EarlySecret,
     ExporterSecret,
-    HandshakeSecret,
     MasterSecret,
+    ResumptionSecret,
     TrafficSecret,
     Transcript,
 )
@@ -137,39 +134,86 @@ def test_steps_construct_what_the_records_carry(trace: Trace) -> None:
 # --- Key schedule
 
 
-@of_traces(*FULL)
+@of_traces(*FULL, RESUMED)
 def test_key_schedule(trace: Trace) -> None:
-    shared_secret = trace.one('extract secret "handshake"')["IKM"]
     hashes = transcript_hashes(trace)
-    handshake = EarlySecret(SHA256).handshake_secret(shared_secret)
+    shared_secret = trace.one('extract secret "handshake"')["IKM"]
+    early = psk_secret() if trace.section == RESUMED else EarlySecret(SHA256)
+    handshake = early.handshake_secret(shared_secret)
     to_server_hello = hashes["server", HandshakeType.server_hello]
     client = handshake.client_handshake_traffic_secret(to_server_hello)
     server = handshake.server_handshake_traffic_secret(to_server_hello)
     assert client.reveal() == trace.secret("c hs traffic")
     assert server.reveal() == trace.secret("s hs traffic")
-    check_master_secret(trace, handshake.master_secret())
 
-
-@of_traces(RESUMED)
-def test_key_schedule_after_the_psk(trace: Trace) -> None:
-    """The Handshake Secret of a resumed session is followed by the same stages as any other."""
-    to_server_hello = transcript_hashes(trace)["server", HandshakeType.server_hello]
-    handshake = HandshakeSecret(SHA256, trace.extracted("handshake"))
-    client = handshake.client_handshake_traffic_secret(to_server_hello)
-    server = handshake.server_handshake_traffic_secret(to_server_hello)
-    assert client.reveal() == trace.secret("c hs traffic")
-    assert server.reveal() == trace.secret("s hs traffic")
-    check_master_secret(trace, handshake.master_secret())
-
-
-def check_master_secret(trace: Trace, master: MasterSecret) -> None:
-    to_finished = transcript_hashes(trace)["server", HandshakeType.finished]
+    master = handshake.master_secret()
+    to_finished = hashes["server", HandshakeType.finished]
     client = master.client_application_traffic_secret_0(to_finished)
     server = master.server_application_traffic_secret_0(to_finished)
-    exporter = master.exporter_master_secret(to_finished)
     assert client.reveal() == trace.secret("c ap traffic")
     assert server.reveal() == trace.secret("s ap traffic")
+    exporter = master.exporter_master_secret(to_finished)
     assert exporter.reveal() == trace.secret("exp master")
+    resumption = master.resumption_master_secret(hashes["client", HandshakeType.finished])
+    # It shows only in what comes from it.
+    expected = ResumptionSecret(SHA256, trace.secret("res master"))
+    assert resumption.psk(b"\0\0") == expected.psk(b"\0\0")
+
+
+# --- The pre-shared key: made in section 3, used in section 4
+
+
+def psk_secret() -> EarlySecret:
+    return EarlySecret(SHA256, rfc8448.traces()[RESUMED].one('extract secret "early"')["IKM"])
+
+
+def test_psk_of_the_ticket() -> None:
+    first, second = rfc8448.traces()[SIMPLE], rfc8448.traces()[RESUMED]
+    ticket = messages.decode_new_session_ticket(
+        first.message("server", HandshakeType.new_session_ticket)
+    )
+    step = first.one('generate resumption secret "tls13 resumption"')
+    assert step["PRK"] == first.secret("res master")
+    psk = ResumptionSecret(SHA256, step["PRK"]).psk(ticket.ticket_nonce)
+    assert psk == step["expanded"]
+    assert psk == second.one('extract secret "early"')["IKM"]
+    # Another nonce, another key.
+    assert ResumptionSecret(SHA256, step["PRK"]).psk(ticket.ticket_nonce + b"\0") != psk
+
+
+def test_early_secrets() -> None:
+    """The Early Secret shows only in what comes from it."""
+    trace = rfc8448.traces()[RESUMED]
+    hello = Transcript(SHA256)
+    hello.update(trace.message("client", HandshakeType.client_hello))
+    for label in ("c e traffic", "e exp master"):
+        assert trace.one(f'derive secret "tls13 {label}"')["hash"] == hello.digest()
+        assert trace.one(f'derive secret "tls13 {label}"')["PRK"] == trace.extracted("early")
+    early = psk_secret()
+    client = early.client_early_traffic_secret(hello.digest())
+    exporter = early.early_exporter_master_secret(hello.digest())
+    assert client.reveal() == trace.secret("c e traffic")
+    assert exporter.reveal() == trace.secret("e exp master")
+
+
+def test_psk_binder() -> None:
+    trace = rfc8448.traces()[RESUMED]
+    step = trace.one("calculate PSK binder")
+    hello = trace.message("client", HandshakeType.client_hello)
+    decoded = messages.decode_client_hello(hello)
+    # RFC 8446, 4.2.11.2: over what stands before the binders.
+    truncated = hello[: len(hello) - decoded.psk_binders_size]
+    assert truncated == step["ClientHello prefix"]
+    transcript = Transcript(SHA256)
+    transcript.update(truncated)
+    assert transcript.digest() == step["binder hash"]
+    binder = psk_secret().binder(b"res binder", step["binder hash"])
+    assert binder == step["finished"]
+    assert decoded.psk_binders == [binder]
+    # The binder_key itself, which is used as any other secret for Finished.
+    assert TrafficSecret(SHA256, step["PRK"]).finished(step["binder hash"]) == binder
+    for label in (b"ext binder", b"imp binder"):
+        assert psk_secret().binder(label, step["binder hash"]) != binder
 
 
 @pytest.mark.parametrize(
@@ -215,15 +259,6 @@ def test_finished(trace: Trace, step: Step) -> None:
     if trace.section == RESUMED and step.side == "client":
         before = ("client", HandshakeType.end_of_early_data)
     assert TrafficSecret(SHA256, step["PRK"]).finished(hashes[before]) == step["finished"]
-
-
-def test_psk_binder_is_made_like_finished() -> None:
-    step = rfc8448.traces()[RESUMED].one("calculate PSK binder")
-    transcript = Transcript(SHA256)
-    transcript.update(step["ClientHello prefix"])
-    assert transcript.digest() == step["binder hash"]
-    binder_key = TrafficSecret(SHA256, step["PRK"])
-    assert binder_key.finished(step["binder hash"]) == step["finished"]
 
 
 @of_traces(*FULL)
@@ -276,11 +311,12 @@ def test_certificate_verify(section: int, side: str) -> None:
         trace.message(side, HandshakeType.certificate_verify)
     )
     content = certificate_verify_content(trace, side)
-    verify(certificate, signed.algorithm, signed.signature, content)
+    key = certificate.public_key(), signature_schemes(certificate)
+    verify(*key, signed.algorithm, signed.signature, content)
     # RFC 8446, 4.4.3: the other side's context string does not do.
     other = content.replace(side.encode(), b"client" if side == "server" else b"server")
     with pytest.raises(DecryptError):
-        verify(certificate, signed.algorithm, signed.signature, other)
+        verify(*key, signed.algorithm, signed.signature, other)
 
 
 def certificate_verify_content(trace: Trace, side: str) -> bytes:
@@ -314,10 +350,27 @@ def test_client_hello(message: bytes) -> None:
     assert hello.protocol_names is None
     assert hello.cookie == (extensions[44][2:] if 44 in extensions else None)
     assert hello.psk_key_exchange_modes == b"\1"  # psk_dhe_ke
-    assert hello.pre_shared_key == (41 in extensions)
+    assert (hello.psk_identities is not None) == (41 in extensions)
     assert hello.early_data == (42 in extensions)
+    assert hello.record_size_limit == int.from_bytes(extensions[28], "big")
     assert not hello.post_handshake_auth
     assert {n for n in range(64) if hello.extension_types >> n & 1} == set(extensions) - {0xFF01}
+
+
+def test_offered_psks() -> None:
+    message = rfc8448.traces()[RESUMED].message("client", HandshakeType.client_hello)
+    hello = messages.decode_client_hello(message)
+    ticket = messages.decode_new_session_ticket(
+        rfc8448.traces()[SIMPLE].message("server", HandshakeType.new_session_ticket)
+    )
+    ((identity, obfuscated_ticket_age),) = hello.psk_identities
+    assert identity == ticket.ticket
+    # RFC 8446, 4.2.11.1: 6 milliseconds.
+    assert (obfuscated_ticket_age - ticket.ticket_age_add) % (1 << 32) == 6
+    assert hello.psk_binders == [message[-32:]]
+    assert hello.psk_binders_size == 2 + 1 + 32
+    # It is the last extension.
+    assert list(extensions_of(message[39 + message[38] + 10 :]))[-1] == 41
 
 
 @of_messages(HandshakeType.server_hello)
@@ -352,9 +405,12 @@ def test_server_hello(message: bytes) -> None:
             hello.cipher_suite,
             hello.group,
             hello.key_exchange,
+            hello.selected_identity,
         )
-    if 41 not in extensions:
-        assert encoded == message
+    # The server of section 4 has pre_shared_key in another place.
+    assert encoded[: session_end + 3] == message[: session_end + 3]
+    assert extensions_of(encoded[session_end + 3 :]) == extensions
+    assert (encoded == message) == (hello.selected_identity < 0)
 
 
 @of_messages(HandshakeType.encrypted_extensions)
@@ -420,6 +476,20 @@ def test_new_session_ticket(message: bytes) -> None:
     assert ticket.ticket == message[17:-10]
     assert len(ticket.ticket) == 178
     assert ticket.max_early_data_size == 1024
+    encoded = messages.encode_new_session_ticket(
+        ticket.ticket_lifetime,
+        ticket.ticket_age_add,
+        ticket.ticket_nonce,
+        ticket.ticket,
+        ticket.max_early_data_size,
+    )
+    assert encoded == message
+
+
+def test_end_of_early_data() -> None:
+    message = rfc8448.traces()[RESUMED].message("client", HandshakeType.end_of_early_data)
+    assert messages.encode_end_of_early_data() == message
+    messages.decode_end_of_early_data(message)
 
 
 @pytest.mark.parametrize(
@@ -432,6 +502,7 @@ def test_new_session_ticket(message: bytes) -> None:
         (HandshakeType.certificate, lambda message: messages.decode_certificate(message, 1)),
         (HandshakeType.certificate_request, messages.decode_certificate_request),
         (HandshakeType.certificate_verify, messages.decode_certificate_verify),
+        (HandshakeType.end_of_early_data, messages.decode_end_of_early_data),
         (HandshakeType.finished, lambda message: messages.decode_finished(message, SHA256.length)),
     ],
 )

@@ -283,10 +283,17 @@ def test_marks_and_values_know_nothing_of_each_other(store):
     assert store.add(b"b", LONG) is False
 
 
-def test_complete_since_is_when_the_store_was_made(make):
+def test_complete_since_is_when_the_file_was_made(tmp_path):
     before = time.time()
-    store = make()
+    store = SQLiteSessionStore(tmp_path / "store")
     assert before <= store.complete_since <= time.time()
+
+
+def test_a_store_in_memory_has_a_scope_of_its_own():
+    store = MemorySessionStore()
+    assert store.complete_since == 0.0
+    assert len(store.scope) == 8
+    assert store.scope == store.scope != MemorySessionStore().scope
 
 
 def test_what_was_taken_or_replaced_takes_no_memory():

@@ -386,7 +386,9 @@ def test_an_export_with_a_key_retired_before_it_was_made_is_refused():
     refuse(export_of(a_key(), a_key(made=1, retired=2)))
 
 
-@pytest.mark.parametrize("data", [None, "text", 5, bytearray(an_export()), [1]], ids=repr)
+@pytest.mark.parametrize(
+    "data", [None, "text", 5, bytearray(an_export()), [1]], ids=lambda data: type(data).__name__
+)
 def test_an_export_that_is_not_bytes_is_refused(data):
     with pytest.raises(TypeError, match="must be bytes"):
         TicketKeys.from_bytes(data)
