@@ -477,3 +477,20 @@ def test_early_data_of_a_server_that_is_repeated_after_the_handshake(data):
     assert received == data[:sent]
     transfer(pair.server, pair.client, b"what follows")
     transfer(pair.client, pair.server, b"and back")
+
+
+@pytest.mark.parametrize("scope", ["raises", "text", bytes(256)], ids=["raises", "text", "long"])
+def test_store_with_a_scope_that_is_none_sends_no_tickets(monkeypatch, scope):
+    failures: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", failures.append)
+    store = Failing()
+    if scope == "raises":
+        store.fails = "scope"
+    else:
+        monkeypatch.setattr(MemorySessionStore, "scope", scope)
+    client, server = early_contexts(server={"ticket_keys": TicketKeys(), "session_store": store})
+    pair = connected(client, server)
+    assert pair.client.sessions == ()
+    assert len(failures) == 1
+    assert pair.server.write(b"data") == 4
+    assert pair.client.read() == b"data"

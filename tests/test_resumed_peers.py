@@ -400,7 +400,7 @@ def test_raw_public_key_is_no_certificate():
 # --- What else belongs to a certificate
 
 
-def test_staples_are_not_part_of_a_session():
+def test_timestamps_are_not_part_of_a_session():
     client = client_context()
     leaf = pki.make_leaf([HOST], issuer=authority())
     server = server_context(

@@ -116,9 +116,14 @@ cdef class PostHandshake(Handshake):
         session.by_external_psk = outcome.by_external_psk
         session.replay_scope = b""
         session.identity_digest = b""
-        if session.max_early_data_size:
-            session.replay_scope = getattr(self.config.session_store, "scope", b"")
-        state = session.encode()
+        try:
+            if session.max_early_data_size:
+                session.replay_scope = getattr(self.config.session_store, "scope", b"")
+            state = session.encode()
+        except Exception as error:
+            # A store whose scope is none.
+            report_unraisable(error)
+            return 0
         if self.config.ticket_keys is not None:
             ticket = self.config.ticket_keys.seal(state)
             # A client's whole chain may be in it.
