@@ -429,6 +429,7 @@ class FullStore(MemorySessionStore):
         return False
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("store", [BrokenStore, FullStore])
 def test_early_data_that_cannot_be_marked_is_rejected(store):
     context = server_context(**EARLY, ticket_keys=TicketKeys(), session_store=store())
