@@ -26,28 +26,6 @@ import fasths
 from fasths import AlertDescription, Identity, Verify
 from fasths.wire.errors import DecryptError
 
-# --- All of them in one handshake
-
-# Which request, and whether the server asks it.
-FULL: list[tuple[type[fasths.Request], bool]] = [
-    (fasths.SessionCacheRequest, False),
-    (fasths.ClientHelloRequest, True),
-    (fasths.PSKRequest, True),
-    (fasths.IdentityRequest, True),
-    (fasths.SignatureRequest, True),
-    (fasths.VerificationRequest, False),
-    (fasths.IdentityRequest, False),
-    (fasths.SignatureRequest, False),
-    (fasths.VerificationRequest, True),
-]
-RESUMED = [
-    FULL[0],
-    (fasths.VerificationRequest, False),
-    FULL[1],
-    (fasths.SessionRequest, True),
-    (fasths.SessionRequest, True),
-]
-
 
 def verdict_scene(
     by_server: bool, verdict: object, valid: bool, signer: Callable[[Any], object] | None = None

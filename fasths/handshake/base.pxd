@@ -3,10 +3,8 @@ cimport cython
 from fasths.crypto.aead cimport Suite
 from fasths.crypto.key_schedule cimport (
     EarlySecret,
-    ExporterSecret,
     HandshakeSecret,
     MasterSecret,
-    ResumptionSecret,
     TrafficSecret,
     Transcript,
 )

@@ -9,6 +9,7 @@ is over is ignored.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
 from typing import ClassVar, Final
@@ -35,7 +36,7 @@ LATER: Final = Later.LATER
 """What a callback returns that answers later."""
 
 
-class Request:
+class Request(ABC):
     """One question, to be answered once.
 
     code: what Connection.get_error says meanwhile. user_data: what the Connection was made with.
@@ -92,9 +93,9 @@ class Request:
                 return
         function(self)
 
+    @abstractmethod
     def accepts(self, value: object) -> bool:
         """Whether the value is of a type that answers this request."""
-        raise NotImplementedError
 
     @property
     def nothing(self) -> object:

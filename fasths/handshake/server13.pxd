@@ -1,6 +1,6 @@
 cimport cython
 
-from fasths.crypto.key_schedule cimport EarlySecret, Hash
+from fasths.crypto.key_schedule cimport Hash
 from fasths.handshake.base cimport Handshake
 from fasths.handshake.configuration cimport Configuration
 from fasths.handshake.session cimport Session

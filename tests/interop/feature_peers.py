@@ -87,12 +87,15 @@ class FeaturePeer(Peer):
         """What its server's log has then, or None."""
         return None
 
-    def asking_server(self, settings: Settings) -> contextlib.AbstractContextManager[AskingServer]:
-        raise NotImplementedError
-
     def staple_client(self, port: int, settings: Settings):
         """A client that says what is stapled."""
         return self.client(port, settings)
+
+    # Not every peer has these two; with_peers() and need() keep tests away from those without.
+
+    def asking_server(self, settings: Settings) -> contextlib.AbstractContextManager[AskingServer]:
+        """A server that asks for a certificate after the handshake."""
+        raise NotImplementedError
 
     def find_staple(self, client, staple: bytes) -> None:
         """In what the client said."""

@@ -4,6 +4,7 @@ Their connections have the methods of StdlibEndpoint. Neither checks host names;
 implementation in Python alone, verifies no chains.
 """
 
+import abc
 import contextlib
 import os
 import socket
@@ -33,7 +34,7 @@ from .peers import TIMEOUT, Log, Settings, StdlibServer
 _TIMEVAL = struct.pack("@ll", int(TIMEOUT), 0)
 
 
-class PackageEndpoint:
+class PackageEndpoint(abc.ABC):
     """One connection; errors go to the log. `connection` is the package's, or None."""
 
     def __init__(self, log: Log, errors: tuple[type[Exception], ...], sock: socket.socket) -> None:
@@ -54,9 +55,9 @@ class PackageEndpoint:
         except self._errors as error:
             self.log.add(f"{error!r}\n")
 
+    @abc.abstractmethod
     def read(self, count: int) -> bytes:
         """At most so many bytes; none at the end."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
@@ -83,8 +84,9 @@ class PackageEndpoint:
                 self.send(data)
         self.finish()
 
+    @abc.abstractmethod
     def finish(self) -> None:
-        raise NotImplementedError
+        """Close it as the protocol wants."""
 
 
 class PackageServer(StdlibServer):
@@ -107,6 +109,7 @@ class PackageServer(StdlibServer):
 class PackagePeer(FeaturePeer):
     can_choose_scheme = False
 
+    @abc.abstractmethod
     def endpoint(
         self,
         shared: Any,
@@ -119,7 +122,6 @@ class PackagePeer(FeaturePeer):
         early_data: bytes = b"",
     ) -> PackageEndpoint:
         """A connection after its handshake. shared: what shared() made."""
-        raise NotImplementedError
 
     def shared(self, settings: Settings, *, server_side: bool) -> Any:
         """What the connections of a server, or of a client that comes back, have in common."""
@@ -171,12 +173,13 @@ class PackagePeer(FeaturePeer):
         with self.server(replace(settings, post_handshake_auth=True), serve) as server:
             yield AskingServer(server.port, server.log, send_line, "certificate: True")
 
+    @abc.abstractmethod
     def ask(self, connection: Any) -> None:
         """Asks for a certificate after the handshake."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def has_certificate(self, connection: Any) -> bool:
-        raise NotImplementedError
+        """Whether the client has answered with one."""
 
 
 # --- pyOpenSSL --------------------------------------------------------------------------------
