@@ -16,6 +16,7 @@ ENUMS = {
     "GROUP": codes.NamedGroup,
     "ALERT": codes.AlertDescription,
     "CERTIFICATETYPE": codes.CertificateType,
+    "CLIENTCERTIFICATETYPE": codes.ClientCertificateType,
     "PSKMODE": codes.PskKeyExchangeMode,
 }
 

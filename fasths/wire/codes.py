@@ -82,11 +82,17 @@ class ExtensionType(IntEnum):
 
 
 class CipherSuite(IntEnum):
-    """Cipher suites (RFC 8446, B.4)."""
+    """Cipher suites of TLS 1.3 (RFC 8446, B.4) and TLS 1.2 (RFC 5289, 3.2; RFC 7905, 2)."""
 
     TLS_AES_128_GCM_SHA256 = 0x1301
     TLS_AES_256_GCM_SHA384 = 0x1302
     TLS_CHACHA20_POLY1305_SHA256 = 0x1303
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = 0xC02B
+    TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 = 0xC02C
+    TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 = 0xC02F
+    TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 = 0xC030
+    TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 = 0xCCA8
+    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = 0xCCA9
 
 
 class NamedGroup(IntEnum):
@@ -123,6 +129,13 @@ class PskKeyExchangeMode(IntEnum):
 
     psk_ke = 0
     psk_dhe_ke = 1
+
+
+class ClientCertificateType(IntEnum):
+    """Kinds of keys that a TLS 1.2 server takes of its clients (RFC 5246, 7.4.4; RFC 8422, 5.5)."""
+
+    rsa_sign = 1
+    ecdsa_sign = 64
 
 
 class CertificateType(IntEnum):
