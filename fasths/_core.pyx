@@ -15,14 +15,21 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from fasths.crypto.key_schedule cimport ExporterSecret, find_hash_of_size
+from fasths.crypto.key_schedule12 cimport master_secret_of
 from fasths.handshake.base cimport *
 from fasths.handshake.client13 cimport ClientHandshake, client_handshake
 from fasths.handshake.configuration cimport Configuration
+from fasths.handshake.negotiation cimport server_handshake
 from fasths.handshake.post_handshake cimport PostHandshake
-from fasths.handshake.server13 cimport ServerHandshake, server_handshake
+from fasths.handshake.server13 cimport ServerHandshake
 from fasths.handshake.session cimport Session
 from fasths.record.handshake_framing cimport HandshakeFraming
-from fasths.record.protection cimport opening_key, sealing_key
+from fasths.record.protection cimport (
+    opening_key,
+    opening_key_12,
+    sealing_key,
+    sealing_key_12,
+)
 from fasths.record.reading cimport RecordReader
 from fasths.record.writing cimport RecordWriter
 from fasths.wire.constants cimport *
@@ -163,11 +170,8 @@ cdef class Engine:
             if self.read_level != LEVEL_EARLY_DATA:
                 raise UnexpectedMessage("application data arrived before the handshake was done")
             return self.take_early_data()
-        # RFC 8446, 4.6.2: nothing stands between the messages of an authentication.
-        if (<PostHandshake> self.handshake).in_authentication():
-            raise UnexpectedMessage("data between the messages of the client's authentication")
+        self.handshake.data_received(self.reader.content_size)
         if self.reader.content_size and not self.canceled:
-            (<PostHandshake> self.handshake).key_updates = 0
             self.data = self.reader.content
             self.data_size = self.reader.content_size
         return 0
@@ -195,6 +199,8 @@ cdef class Engine:
     cdef int go_on(self, int wait) except -1:
         """Carry out what a step, or its end, asks for; NONE, or the code it is suspended with."""
         cdef bint was_suspended = self.suspended
+        if self.handshake.negotiated is not None:
+            self.begin_version()
         self.suspended = wait != WAIT_NOTHING and wait != WAIT_MESSAGE
         if self.suspended:
             if not was_suspended and self.info_callback is not None:
@@ -216,11 +222,24 @@ cdef class Engine:
             self.inform("handshake done", "resumed" if self.outcome.resumed else "full")
         return NONE
 
+    cdef int begin_version(self) except -1:
+        """Go on with the handshake of the version that was negotiated."""
+        self.handshake = self.handshake.negotiated
+        if self.outcome.version != VERSION_TLSv1_2:
+            return 0
+        # RFC 5246, 7.1: there it means something, and this was not the place for it.
+        if self.change_cipher_specs:
+            raise UnexpectedMessage("change_cipher_spec arrived before ServerHello")
+        self.reader.has_version = True
+        return 0
+
     cdef int take_alert(self) except -1:
+        cdef int level
         cdef int description
         # RFC 8446, 5.1: one alert is one record.
         if self.reader.content_size != 2:
             raise DecodeError("an alert record does not hold exactly one alert")
+        level = self.reader.content[0]
         description = self.reader.content[1]
         if self.message_callback is not None:
             self.report("received", CONTENT_alert, self.reader.content[:2])
@@ -230,7 +249,7 @@ cdef class Engine:
             self.close_notify_received = True
             # RFC 8446, 6.1: whatever comes behind it is ignored.
             self.reader.discard()
-        elif description == ALERT_user_canceled:
+        elif description == ALERT_user_canceled or self.is_warning(level):
             self.warning_alerts += 1
             if self.warning_alerts > self.config.max_warning_alerts:
                 raise UnexpectedMessage("too many warning alerts")
@@ -239,8 +258,28 @@ cdef class Engine:
             raise PeerAlert(description)
         return 0
 
+    cdef bint is_warning(self, int level) except -1:
+        """Whether the connection goes on after an alert of this level (RFC 5246, 7.2).
+
+        In TLS 1.3 none is a warning (RFC 8446, 6.2). Servers of TLS 1.2 send some before their
+        ServerHello, as unrecognized_name (RFC 6066, 3).
+        """
+        if self.outcome.version == VERSION_TLSv1_2:
+            if level != WARNING and level != FATAL:
+                raise DecodeError("an alert has an unknown level")
+            return level == WARNING
+        return (
+            level == WARNING
+            and not self.by_server
+            and self.outcome.version == 0
+            and self.config.has_tls12
+        )
+
     cdef int take_change_cipher_spec(self) except -1:
-        """RFC 8446, 5: the octet 1, dropped from the first ClientHello to the peer's Finished."""
+        """RFC 8446, 5: the octet 1, dropped from the first ClientHello to the peer's Finished.
+
+        In TLS 1.2 it is the handshake's.
+        """
         if self.message_callback is not None:
             self.report(
                 "received",
@@ -249,6 +288,8 @@ cdef class Engine:
             )
         if self.reader.content_size != 1 or self.reader.content[0] != 1:
             raise UnexpectedMessage("change_cipher_spec is not the one octet that it must be")
+        if self.outcome.version == VERSION_TLSv1_2:
+            return self.go_on(self.handshake.take_change_cipher_spec())
         if self.complete or (self.by_server and not self.received_message):
             raise UnexpectedMessage("change_cipher_spec does not belong here")
         self.change_cipher_specs += 1
@@ -276,6 +317,9 @@ cdef class Engine:
                 self.writer.add_change_cipher_spec()
             elif type(event) is RecordSizeLimits:
                 self.carry_out_limits(event)
+            elif event is NO_RENEGOTIATION:
+                if not self.close_notify_sent:
+                    self.send_alert(WARNING, ALERT_no_renegotiation)
             elif event is SKIP_EARLY_DATA:
                 self.reader.skip = True
                 # RFC 8446, 4.2.10: as much as the client may have been permitted to send.
@@ -304,6 +348,10 @@ cdef class Engine:
             # RFC 8446, 5.1: the key changes at a record boundary, with no message cut by it.
             if not self.framing.is_empty():
                 raise UnexpectedMessage("a handshake message reaches over a change of keys")
+            if change.key is not None:
+                self.reader.key = opening_key_12(change.suite, change.key, change.iv)
+                self.read_level = change.level
+                return self.limit_received_records()
             self.reader.key = opening_key(change.suite, change.secret)
             self.reader.allow_plaintext_alert = (
                 self.by_server and change.level <= LEVEL_HANDSHAKE
@@ -314,6 +362,9 @@ cdef class Engine:
             self.limit_received_records()
         else:
             self.write_level = change.level
+            if change.key is not None:
+                self.writer.set_key(sealing_key_12(change.suite, change.key, change.iv))
+                return 0
             if change.level == LEVEL_PLAINTEXT:
                 self.writer.set_key(None)
                 return 0
@@ -326,9 +377,9 @@ cdef class Engine:
         return 0
 
     cdef int carry_out_limits(self, RecordSizeLimits limits) except -1:
-        # RFC 8449, 4: what is announced counts the content type.
-        self.writer.max_content = limits.send - 1
-        self.receive_limit = limits.receive
+        self.writer.max_content = limits.send
+        # With the type of the content.
+        self.receive_limit = limits.receive + 1
         return self.limit_received_records()
 
     cdef int limit_received_records(self) except -1:
@@ -395,6 +446,9 @@ cdef class Engine:
         self.data_size = 0
         self.reader.discard()
         self.framing = None
+        # Without a master secret there is nothing to forget.
+        if error.origin is not Origin.TRANSPORT and self.handshake is not None:
+            self.handshake.connection_failed()
         self.end_handshake()
         if error.origin is not Origin.LOCAL:
             # Nobody is left who waits for it.
@@ -457,9 +511,8 @@ cdef class Engine:
     cpdef int output_taken(self, Py_ssize_t size) except -1:
         """The transport took that many bytes of output()."""
         self.writer.take(size)
-        # Any answer to a KeyUpdate was in what the transport has now.
         if self.complete and self.error is None and self.writer.is_empty():
-            (<PostHandshake> self.handshake).answer_unsent = False
+            self.handshake.output_taken()
         return 0
 
     cpdef int drop_output(self) except -1:
@@ -722,8 +775,34 @@ cdef class Engine:
         return self.outcome.verified_chain
 
     @property
+    def version(self):
+        """0 until it is negotiated."""
+        return self.outcome.version
+
+    @property
+    def extended_master_secret(self):
+        """Whether TLS 1.2 has it (RFC 7627); TLS 1.3 needs none."""
+        return self.outcome.extended_master_secret
+
+    @property
+    def tls_unique(self):
+        """The first Finished (RFC 5929, 3.1), or None where that binds nothing."""
+        return self.outcome.tls_unique
+
+    def export(self, bytes label, bytes context or None, Py_ssize_t length):
+        """Keying material (RFC 8446, 7.5; RFC 5705, 4); None where there is no secret for it."""
+        cdef Outcome outcome = self.outcome
+        if outcome.exporter_secret is None:
+            return None
+        if outcome.version == VERSION_TLSv1_2:
+            return master_secret_of(outcome.suite.hash, outcome.exporter_secret).export(
+                label, context, outcome.client_random, outcome.server_random, length
+            )
+        return self.exporter_secret.export(label, b"" if context is None else context, length)
+
+    @property
     def exporter_secret(self):
-        """The ExporterSecret, or None."""
+        """The ExporterSecret of TLS 1.3, or None."""
         if self.outcome.exporter_secret is None:
             return None
         return ExporterSecret(self.outcome.suite.hash, self.outcome.exporter_secret)

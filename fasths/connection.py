@@ -19,6 +19,7 @@ from fasths.negotiated import Negotiated
 from fasths.wire.codes import (
     ContentType,
     SSLErrorCode,
+    TLSVersion,
     Verify,
 )
 from fasths.wire.errors import Origin, TLSError, TransportError
@@ -228,11 +229,13 @@ class Connection(Negotiated):
         """Change the key for what is sent (RFC 8446, 4.6.3); request_peer: the peer's as well.
 
         Returns 1, or -1 as do_handshake() does. Repeated after WANT_WRITE it only goes on sending.
-        RuntimeError: the connection is not established, or closed for writing.
+        RuntimeError: the connection is not established, or closed for writing, or of TLS 1.2.
         """
         engine = self._engine
         if engine is None or not engine.established:
             raise RuntimeError("key_update() before the connection is established")
+        if self.version != TLSVersion.TLSv1_3:
+            raise RuntimeError("key_update() needs TLS 1.3")
         if self._may_send("key_update()"):
             engine.update_write_key(request_peer)
         return self._send("key_update()")

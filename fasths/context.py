@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import TypeVar
 
+from fasths.crypto.aead import find_suite
 from fasths.crypto.external_psk import ExternalPSK
 from fasths.crypto.groups import is_supported
 from fasths.crypto.identity import Identity
 from fasths.crypto.ocsp import StapleChecker
 from fasths.crypto.peer_verification import PeerVerifier
 from fasths.crypto.raw_public_keys import RawPublicKey
+from fasths.crypto.signatures import tls12_schemes
 from fasths.crypto.tickets import TicketKeys
 from fasths.crypto.trust import TrustStore
 from fasths.crypto.verification import ChainVerifier
@@ -47,6 +49,12 @@ DEFAULT_CIPHER_SUITES = (
     CipherSuite.TLS_AES_128_GCM_SHA256,
     CipherSuite.TLS_AES_256_GCM_SHA384,
     CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+    CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    CipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    CipherSuite.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 )
 DEFAULT_GROUPS = (
     NamedGroup.X25519MLKEM768,
@@ -69,8 +77,8 @@ DEFAULT_SIGNATURE_SCHEMES = (
     SignatureScheme.rsa_pss_pss_sha512,
     SignatureScheme.ed448,
 )
-# RFC 8446, 4.2.3: these sign certificates only, never a handshake.
-_CERTIFICATE_ONLY_SCHEMES = (
+# RFC 8446, 4.2.3: these sign certificates, and handshakes of TLS 1.2 alone.
+_PKCS1_SCHEMES = (
     SignatureScheme.rsa_pkcs1_sha256,
     SignatureScheme.rsa_pkcs1_sha384,
     SignatureScheme.rsa_pkcs1_sha512,
@@ -96,9 +104,12 @@ class Context:
         is first needed.
     verify: see Verify; None: a client REQUIRED, a server NONE.
     alpn: application protocols in order of preference, as str or bytes (RFC 7301).
-    minimum_version, maximum_version: TLS 1.3 is the only version so far.
+    minimum_version, maximum_version: the versions that are allowed; the highest that both sides
+        have is used.
     cipher_suites, groups, signature_schemes: members of the enums or their IANA names, in order
-        of preference.
+        of preference. A version without any cipher suite or group in them is turned off.
+    require_extended_master_secret: whether a peer that has TLS 1.2 without RFC 7627 is refused.
+        Without it sessions cannot be resumed, and nothing can be bound to the connection.
     key_share_groups: the groups that a client sends key shares for in its first message; None:
         X25519MLKEM768 and x25519 as far as they are among groups, else the first group.
     check_hostname: whether a client checks that the chain is for server_hostname.
@@ -182,12 +193,13 @@ class Context:
         trust: TrustStore | None = None,
         verify: Verify | None = None,
         alpn: Iterable[str | bytes] = (),
-        minimum_version: TLSVersion = TLSVersion.TLSv1_3,
+        minimum_version: TLSVersion = TLSVersion.TLSv1_2,
         maximum_version: TLSVersion = TLSVersion.TLSv1_3,
         cipher_suites: Iterable[CipherSuite | str] | None = None,
         groups: Iterable[NamedGroup | str] | None = None,
         key_share_groups: Iterable[NamedGroup | str] | None = None,
         signature_schemes: Iterable[SignatureScheme | str] | None = None,
+        require_extended_master_secret: bool = False,
         check_hostname: bool = True,
         retry_with_cookie: bool = False,
         keylog: str | os.PathLike[str] | KeyLog | None = None,
@@ -222,17 +234,19 @@ class Context:
         set_once("trust", trust)
         set_once("verify", None if verify is None else _member(verify, Verify, "verify"))
         set_once("alpn", _protocol_names(alpn))
-        set_once("minimum_version", _version(minimum_version, "minimum_version"))
-        set_once("maximum_version", _version(maximum_version, "maximum_version"))
+        set_once("minimum_version", _member(minimum_version, TLSVersion, "minimum_version"))
+        set_once("maximum_version", _member(maximum_version, TLSVersion, "maximum_version"))
         set_once("cipher_suites", _codes(cipher_suites, CipherSuite, DEFAULT_CIPHER_SUITES))
         set_once("groups", _groups(groups))
         set_once("key_share_groups", _key_share_groups(key_share_groups, self.groups))
-        set_once(
-            "signature_schemes",
-            _codes(signature_schemes, SignatureScheme, DEFAULT_SIGNATURE_SCHEMES),
+        versions = _versions(
+            self.minimum_version, self.maximum_version, self.cipher_suites, self.groups
         )
+        has_tls12 = TLSVersion.TLSv1_2 in versions
+        default_schemes = DEFAULT_SIGNATURE_SCHEMES + (_PKCS1_SCHEMES if has_tls12 else ())
+        set_once("signature_schemes", _codes(signature_schemes, SignatureScheme, default_schemes))
         for scheme in self.signature_schemes:
-            if scheme in _CERTIFICATE_ONLY_SCHEMES:
+            if scheme in _PKCS1_SCHEMES and not has_tls12:
                 raise ValueError(f"{scheme.name} cannot sign a TLS 1.3 handshake")
         set_once("check_hostname", _flag(check_hostname, "check_hostname"))
         limits = Limits() if limits is None else limits
@@ -241,7 +255,10 @@ class Context:
         set_once("limits", limits)
         for identity in self.identities:
             identity.check_usable()
-            if not set(identity.signature_schemes) & set(self.signature_schemes):
+            possible = set(identity.signature_schemes)
+            if has_tls12:
+                possible.update(tls12_schemes(identity.signature_schemes))
+            if not possible & set(self.signature_schemes):
                 raise ValueError("an identity can sign with none of the signature_schemes")
         keys = _public_keys(trusted_public_keys)
         if max_early_data_size and ticket_keys is not None and session_store is None:
@@ -261,15 +278,14 @@ class Context:
         set_once(
             "_configuration",
             Configuration(
+                versions=versions,
                 cipher_suites=self.cipher_suites,
                 groups=self.groups,
                 key_share_groups=self.key_share_groups,
                 signature_schemes=self.signature_schemes,
-                certificate_signature_schemes=(
-                    *DEFAULT_SIGNATURE_SCHEMES,
-                    *_CERTIFICATE_ONLY_SCHEMES,
-                ),
-                certificate_only_schemes=_CERTIFICATE_ONLY_SCHEMES,
+                certificate_signature_schemes=(*DEFAULT_SIGNATURE_SCHEMES, *_PKCS1_SCHEMES),
+                # In TLS 1.2 these could sign the handshake, too.
+                certificate_only_schemes=() if has_tls12 else _PKCS1_SCHEMES,
                 protocol_names=self.alpn,
                 identities=self.identities,
                 peer_verifier=_LazyPeerVerifier(
@@ -316,6 +332,9 @@ class Context:
                 ),
                 record_padding=_whole(record_padding, "record_padding", 0, _MAX_RECORD_SIZE_LIMIT),
                 dynamic_record_sizing=_flag(dynamic_record_sizing, "dynamic_record_sizing"),
+                require_extended_master_secret=_flag(
+                    require_extended_master_secret, "require_extended_master_secret"
+                ),
                 limits=limits,
             ),
         )
@@ -477,11 +496,26 @@ def _flag(value: bool, name: str) -> bool:
     return value
 
 
-def _version(version: TLSVersion, name: str) -> TLSVersion:
-    version = _member(version, TLSVersion, name)
-    if version is not TLSVersion.TLSv1_3:
-        raise ValueError(f"{name}: {version.name} is not supported, only TLSv1_3 is so far")
-    return version
+def _versions(
+    minimum: TLSVersion,
+    maximum: TLSVersion,
+    cipher_suites: tuple[CipherSuite, ...],
+    groups: tuple[NamedGroup, ...],
+) -> tuple[TLSVersion, ...]:
+    """The versions that can be used, the highest first."""
+    if minimum > maximum:
+        raise ValueError("minimum_version is above maximum_version")
+    usable = {find_suite(code).version for code in cipher_suites}
+    if groups == (NamedGroup.X25519MLKEM768,):
+        usable.discard(TLSVersion.TLSv1_2)
+    versions = tuple(
+        version
+        for version in (TLSVersion.TLSv1_3, TLSVersion.TLSv1_2)
+        if minimum <= version <= maximum and version in usable
+    )
+    if not versions:
+        raise ValueError("no version is left that the cipher_suites and groups are for")
+    return versions
 
 
 def _codes(

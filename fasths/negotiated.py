@@ -6,7 +6,6 @@ from fasths._core import Engine
 from fasths.context import Context
 from fasths.crypto.certificates import encode_chain
 from fasths.crypto.channel_bindings import tls_server_end_point
-from fasths.crypto.key_schedule import ExporterSecret
 from fasths.handshake.session import Session
 from fasths.wire.codes import CipherSuite, NamedGroup, SignatureScheme, TLSVersion
 
@@ -31,7 +30,18 @@ class Negotiated:
     @property
     def version(self) -> TLSVersion | None:
         """The protocol version, once it is negotiated."""
-        return None if self.cipher_suite is None else TLSVersion.TLSv1_3
+        code = 0 if self._engine is None else self._engine.version
+        return TLSVersion(code) if code else None
+
+    @property
+    def extended_master_secret(self) -> bool | None:
+        """Whether the secrets are bound to the whole handshake: in TLS 1.3, and in TLS 1.2 with
+        RFC 7627; None until it is negotiated."""
+        if self._engine is None or not self._engine.version:
+            return None
+        return (
+            self._engine.version != TLSVersion.TLSv1_2 or self._engine.extended_master_secret
+        )
 
     @property
     def cipher_suite(self) -> CipherSuite | None:
@@ -101,15 +111,22 @@ class Negotiated:
     def export_keying_material(
         self, label: str | bytes, context: bytes | None, length: int
     ) -> bytes:
-        """TLS-Exporter (RFC 8446, 7.5): `length` bytes bound to this connection.
+        """TLS-Exporter (RFC 8446, 7.5; RFC 5705): `length` bytes bound to this connection.
 
-        RuntimeError: the handshake is not that far. ValueError: a label or length that HKDF
-        cannot take.
+        In TLS 1.2 context None is another than an empty one. RuntimeError: the handshake is not
+        that far, or has no extended_master_secret in TLS 1.2. ValueError: a label or length that
+        cannot be used.
         """
-        secret = None if self._engine is None else self._engine.exporter_secret
-        if secret is None or not self.established:
+        engine = self._engine
+        if engine is None or not self.established:
             raise RuntimeError("export_keying_material() before the connection is established")
-        return _export(secret, label, context, length)
+        encoded = _label(label, length)
+        if encoded in _LABELS_OF_THE_PRF:
+            raise ValueError("the label is one of the protocol's own")
+        exported: bytes | None = engine.export(encoded, context, length)
+        if exported is None:
+            raise RuntimeError("without extended_master_secret nothing is bound to a connection")
+        return exported
 
     def export_early_keying_material(
         self, label: str | bytes, context: bytes | None, length: int
@@ -122,18 +139,22 @@ class Negotiated:
         secret = None if self._engine is None else self._engine.early_exporter_secret
         if secret is None:
             raise RuntimeError("there is no early exporter without early data")
-        return _export(secret, label, context, length)
+        return secret.export(_label(label, length), context or b"", length)
 
     def channel_binding(self, kind: str) -> bytes:
-        """ "tls-exporter" (RFC 9266) or "tls-server-end-point" (RFC 5929, 4) of this connection.
+        """ "tls-exporter" (RFC 9266), "tls-server-end-point" (RFC 5929, 4) or, of TLS 1.2 alone,
+        "tls-unique" (RFC 5929, 3) of this connection.
 
-        RuntimeError: the connection is not established, or the server's certificate is not known
-        here. ValueError: another kind; tls-unique is not defined for TLS 1.3.
+        RuntimeError: the connection is not established, the server's certificate is not known
+        here, or there is no extended_master_secret, without which the other two bind nothing.
+        ValueError: another kind, or tls-unique in TLS 1.3, for which it is not defined.
         """
         if kind == "tls-exporter":
             return self.export_keying_material("EXPORTER-Channel-Binding", b"", 32)
+        if kind == "tls-unique":
+            return self._tls_unique()
         if kind != "tls-server-end-point":
-            raise ValueError(f"{kind!r} is no channel binding of TLS 1.3")
+            raise ValueError(f"{kind!r} is no channel binding that is known here")
         if not self.established:
             raise RuntimeError("channel_binding() before the connection is established")
         assert self._engine is not None
@@ -146,6 +167,17 @@ class Negotiated:
         if not certificates:
             raise RuntimeError("the server's certificate is not known to this connection")
         return tls_server_end_point(certificates[0])
+
+    def _tls_unique(self) -> bytes:
+        engine = self._engine
+        if engine is None or not self.established:
+            raise RuntimeError("channel_binding() before the connection is established")
+        if engine.version != TLSVersion.TLSv1_2:
+            raise ValueError("tls-unique is not defined for TLS 1.3")
+        finished: bytes | None = engine.tls_unique
+        if finished is None:
+            raise RuntimeError("without extended_master_secret tls-unique binds nothing")
+        return finished
 
     @property
     def context(self) -> Context:
@@ -189,13 +221,23 @@ class Negotiated:
         return engine.early_data_room
 
 
-def _export(
-    secret: ExporterSecret, label: str | bytes, context: bytes | None, length: int
-) -> bytes:
+# RFC 5246, 6.3, 7.4.9 and 8.1; RFC 7627, 4; RFC 5705, 4 keeps exporters from them.
+_LABELS_OF_THE_PRF = frozenset(
+    (
+        b"client finished",
+        b"server finished",
+        b"master secret",
+        b"extended master secret",
+        b"key expansion",
+    )
+)
+
+
+def _label(label: str | bytes, length: int) -> bytes:
     encoded = label.encode() if isinstance(label, str) else label
     # RFC 8446, 7.1: HkdfLabel holds "tls13 " and the label in 255 bytes.
     if not 1 <= len(encoded) <= 249:
         raise ValueError("a label must have 1 to 249 bytes")
     if not 1 <= length <= 8160:
         raise ValueError("length must be 1 to 8160 bytes")
-    return secret.export(encoded, context or b"", length)
+    return encoded

@@ -4,8 +4,12 @@ from fasths.crypto.key_schedule import Hash
 
 class Suite:
     code: int
+    version: int
     hash: Hash
     key_length: int
+    iv_length: int
+    explicit_nonce_length: int
+    authentication: int
     records_per_key: int
 
 def find_suite(code: int) -> Suite: ...

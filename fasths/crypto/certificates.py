@@ -76,9 +76,9 @@ def encode_chain(chain: list[x509.Certificate | bytes]) -> tuple[bytes, ...]:
 
 
 def signature_schemes(certificate: x509.Certificate) -> tuple[int, ...]:
-    """Codes of the schemes that the certificate's key can make (RFC 8446, 4.2.3).
+    """Codes of the schemes that the certificate's key can make in TLS 1.3 (RFC 8446, 4.2.3).
 
-    None for a key that TLS 1.3 cannot use.
+    None for a key that TLS cannot use.
     """
     try:
         key = certificate.public_key()
@@ -95,7 +95,7 @@ def signature_schemes(certificate: x509.Certificate) -> tuple[int, ...]:
 def schemes_of_key(
     key: object, rsa_schemes: Mapping[SignatureScheme, int] = _RSAE_SCHEMES
 ) -> tuple[int, ...]:
-    """Codes of the schemes that a public key can make; none for one that TLS 1.3 cannot use.
+    """Codes of the schemes that a public key can make in TLS 1.3; none for one of no use in TLS.
 
     rsa_schemes: those of an RSA key that has room for them, with the lengths of their hashes.
     """

@@ -45,10 +45,10 @@ class Identity:
 
     certificates: the chain in DER, leaf first; or, where is_raw_public_key, the one
     SubjectPublicKeyInfo (RFC 7250). signature_schemes: codes of the schemes that the key can sign
-    with. chain_signature_schemes: codes of those that the chain is signed with, as far as TLS has
-    codes for them; a self-signed certificate's is not among them. names, wildcard_domains: the DNS
-    names of the leaf, and the domains of its wildcards. ocsp_response: a stapled OCSP response in
-    DER, or None. signed_certificate_timestamps: as RFC 6962, 3.2 has them.
+    with in TLS 1.3. chain_signature_schemes: codes of those that the chain is signed with, as far
+    as TLS has codes for them; a self-signed certificate's is not among them. names,
+    wildcard_domains: the DNS names of the leaf, and the domains of its wildcards. ocsp_response: a
+    stapled OCSP response in DER, or None. signed_certificate_timestamps: as RFC 6962, 3.2 has them.
     """
 
     __slots__ = (
@@ -133,7 +133,7 @@ class Identity:
         signer: Signer | None,
     ) -> None:
         if not schemes:
-            raise ValueError("TLS 1.3 has no signature scheme for this kind of key")
+            raise ValueError("TLS has no signature scheme for this kind of key")
         self.certificates = certificates
         self.digest = sha256(certificates[0]).digest()
         self.signature_schemes = schemes

@@ -8,7 +8,7 @@ from fasths.crypto.key_schedule cimport (
     TrafficSecret,
     Transcript,
 )
-from fasths.handshake.configuration cimport Configuration
+from fasths.handshake.configuration cimport Configuration, Signers
 from fasths.handshake.session cimport Session
 from fasths.wire.messages cimport Certificate, CertificateRequest
 
@@ -32,17 +32,22 @@ cdef enum:
 
 @cython.final
 cdef class KeyChange:
-    """An event: from here on one direction uses a new traffic secret, or none."""
+    """An event: from here on one direction uses a new traffic secret, or none.
+
+    In TLS 1.2 it is key and iv that are new.
+    """
 
     cdef int direction
     cdef int level
     cdef Suite suite
     cdef TrafficSecret secret
+    cdef bytes key
+    cdef bytes iv
 
 
 @cython.final
 cdef class RecordSizeLimits:
-    """An event: from here on records have these limits (RFC 8449)."""
+    """An event: from here on records have no more content than this (RFC 8449)."""
 
     cdef int send
     cdef int receive
@@ -53,6 +58,8 @@ cdef class Outcome:
     """What a handshake negotiated."""
 
     cdef Suite suite
+    # 0 until it is negotiated.
+    cdef int version
     cdef int group
     cdef int signature_scheme
     cdef bytes protocol_name
@@ -84,6 +91,12 @@ cdef class Outcome:
     cdef bint post_handshake_auth
     cdef bytes exporter_secret
     cdef bytes early_exporter_secret
+    # TLS 1.2: whether the master secret is bound to the handshake (RFC 7627), and the first
+    # Finished (RFC 5929, 3.1). The exporter works with the randoms.
+    cdef bint extended_master_secret
+    cdef bytes tls_unique
+    cdef bytes client_random
+    cdef bytes server_random
     # Whether early data was offered, and whether it was accepted.
     cdef bint early_data_offered
     cdef bint early_data_accepted
@@ -106,11 +119,15 @@ cdef class Handshake:
     cdef Configuration config
     cdef Outcome outcome
     cdef int state
-    # Messages (bytes), KeyChange, RecordSizeLimits, CHANGE_CIPHER_SPEC and SKIP_EARLY_DATA, for the
-    # carrier to carry out in order.
+    # Messages (bytes), KeyChange, RecordSizeLimits, and the events that are named at the end, for
+    # the carrier to carry out in order.
     cdef list output
     # What a suspended step has queued; it waits for the rest of the step.
     cdef list held
+    # What goes on in place of this one, once it is known which version that has to be.
+    cdef Handshake negotiated
+    # HelloRequests of TLS 1.2 that arrived, at a client, and ClientHellos at a server that is done.
+    cdef int renegotiation_requests
     # The table of this role's steps.
     cdef const Transition* transitions
     cdef int transition_count
@@ -134,6 +151,7 @@ cdef class Handshake:
     cdef Certificate shown
     cdef bint shows_raw_public_key
     cdef tuple shown_chain
+    # Where it goes on with the verdict on the peer, or on that of a session.
     cdef Continuation after_judgement
     # What this side signs with, and where it goes on when it has.
     cdef object identity
@@ -149,6 +167,11 @@ cdef class Handshake:
     cdef int resume(self) except -1
     cdef int go_on(self) except -1
     cdef Handshake successor(self)
+    cdef int take_change_cipher_spec(self) except -1
+    cdef int data_received(self, Py_ssize_t size) except -1
+    cdef int output_taken(self) except -1
+    cdef int connection_failed(self) except -1
+    cdef int count_renegotiation_request(self) except -1
     cdef int send(self, bytes message) except -1
     cdef int change_key(self, int direction, int level, TrafficSecret secret) except -1
     cdef int limit_records(self, int send, int receive) except -1
@@ -157,8 +180,11 @@ cdef class Handshake:
     cdef int derive_handshake_secrets(self, bytes shared_secret) except -1
     cdef int derive_early_secrets(self, bytes transcript_hash) except -1
     cdef tuple derive_application_secrets(self)
+    cdef tuple signature_schemes_of(self, object identity_or_peer)
+    cdef Signers client_signers(self, CertificateRequest request)
     cdef tuple choose_identity(
         self,
+        Signers signers,
         str server_name,
         bytes signature_algorithms,
         bytes signature_algorithms_cert,
@@ -176,6 +202,8 @@ cdef class Handshake:
         bint with_raw_public_keys,
     )
     cdef int use_identity(self, object identity, bytes signature_algorithms) except -1
+    cdef int show_identity(self, object identity) except -1
+    cdef int ask_for_signature(self, bytes content, Continuation continuation) except -1
     cdef int send_certificate(
         self,
         bytes certificate_request_context,
@@ -190,15 +218,23 @@ cdef class Handshake:
     cdef Certificate read_certificate_message(self, bytes message)
     cdef object verify_peer(self, Certificate certificate)
     cdef int judge_client(self, Certificate certificate) except -1
-    cdef int judge_peer(self, Certificate certificate, bint raw_public_key) except -1
+    cdef int judge_peer(
+        self, Certificate certificate, bint raw_public_key, Continuation continuation
+    ) except -1
     cdef int judge_session(self, Session session, Continuation continuation) except -1
     cdef object verification_request(self, Certificate certificate, bint on_resumption)
     cdef int accept_peer(self) except -1
+    cdef int resume_peer(self, Session session) except -1
+    cdef int put_into_cache(self, Session session) except -1
+    cdef int check_signature(self, int scheme, bytes signature, bytes content) except -1
     cdef int read_peer_signature(self, bytes message) except -1
     cdef int read_peer_finished(self, bytes message, TrafficSecret secret) except -1
 
 
 cdef void report_unraisable(object error) noexcept
+cdef int remember_peer(Session session, Outcome outcome) except -1
+cdef int wait_for_message(Handshake self, object _) except -1
 
 cdef object CHANGE_CIPHER_SPEC
 cdef object SKIP_EARLY_DATA
+cdef object NO_RENEGOTIATION

@@ -66,10 +66,12 @@ cdef int STAPLE_IGNORE = StaplePolicy.IGNORE
 cdef int STAPLE_REQUIRE = StaplePolicy.REQUIRE
 
 
-# Events: the place of the change_cipher_spec record (RFC 8446, D.4), and the news that the client
-# may send early data that is not accepted (RFC 8446, 4.2.10).
+# Events: the place of the change_cipher_spec record (RFC 8446, D.4; RFC 5246, 7.1), the news that
+# the client may send early data that is not accepted (RFC 8446, 4.2.10), and a warning to a peer
+# that asks for another handshake (RFC 5246, 7.2.2).
 CHANGE_CIPHER_SPEC = "change_cipher_spec"
 SKIP_EARLY_DATA = "skip early data"
+NO_RENEGOTIATION = "no renegotiation"
 
 
 cdef class KeyChange:
@@ -89,6 +91,17 @@ cdef class Outcome:
 cdef void report_unraisable(object error) noexcept:
     """Give an error that nobody can be told of to sys.unraisablehook."""
     raise error
+
+
+cdef int remember_peer(Session session, Outcome outcome) except -1:
+    """What a session keeps of the peer, so that it can be judged again."""
+    session.peer_certificates = outcome.peer_certificates or ()
+    session.raw_public_key = outcome.raw_public_key
+    session.ocsp_response = outcome.ocsp_response
+    session.by_external_psk = outcome.by_external_psk
+    session.replay_scope = b""
+    session.identity_digest = b""
+    return 0
 
 
 cdef str message_name(int type):
@@ -165,6 +178,28 @@ cdef class Handshake:
     cdef Handshake successor(self):
         """What takes the messages that arrive after this one is done: by default itself."""
         return self
+
+    cdef int take_change_cipher_spec(self) except -1:
+        """A change_cipher_spec of TLS 1.2, which is a message there (RFC 5246, 7.1)."""
+        raise UnexpectedMessage("change_cipher_spec does not belong here")
+
+    cdef int count_renegotiation_request(self) except -1:
+        self.renegotiation_requests += 1
+        if self.renegotiation_requests > self.config.max_renegotiation_requests:
+            raise UnexpectedMessage("too many requests to renegotiate")
+        return 0
+
+    cdef int data_received(self, Py_ssize_t size) except -1:
+        """Application data has arrived, after the handshake."""
+        return 0
+
+    cdef int output_taken(self) except -1:
+        """All that was to be sent is with the transport, after the handshake."""
+        return 0
+
+    cdef int connection_failed(self) except -1:
+        """The connection ended with a fatal alert, sent or received."""
+        return 0
 
     cdef int send(self, bytes message) except -1:
         self.transcript.update(message)
@@ -244,8 +279,17 @@ cdef class Handshake:
 
     # --- This side's identity
 
+    cdef tuple signature_schemes_of(self, object identity_or_peer):
+        """What its key can sign with in this version."""
+        return identity_or_peer.signature_schemes
+
+    cdef Signers client_signers(self, CertificateRequest request):
+        """The identities that a client may choose from."""
+        return self.config.signers
+
     cdef tuple choose_identity(
         self,
+        Signers signers,
         str server_name,
         bytes signature_algorithms,
         bytes signature_algorithms_cert,
@@ -258,20 +302,20 @@ cdef class Handshake:
         One with the name that the peer asked for comes before others, a name before a wildcard;
         then one of an authority that the peer named (RFC 8446, 4.2.4).
         """
-        cdef tuple choice, named, signers
-        cdef list candidates = []
+        cdef tuple choice, named, candidates
+        cdef list rounds = []
         if server_name is not None:
-            named = self.config.signers_by_name.get(server_name)
+            named = signers.by_name.get(server_name)
             if named is not None:
-                candidates.append(named)
-            named = self.config.signers_by_domain.get(server_name.partition(".")[2])
+                rounds.append(named)
+            named = signers.by_domain.get(server_name.partition(".")[2])
             if named is not None:
-                candidates.append(named)
-        candidates.append(self.config.signers)
-        for signers in candidates:
+                rounds.append(named)
+        rounds.append(signers.all)
+        for candidates in rounds:
             for authorities in (certificate_authorities, ()) if certificate_authorities else ((),):
                 choice = self.choose_among(
-                    signers,
+                    candidates,
                     signature_algorithms,
                     signature_algorithms_cert,
                     authorities,
@@ -320,8 +364,9 @@ cdef class Handshake:
     cdef int use_identity(self, object identity, bytes signature_algorithms) except -1:
         """Sign with an identity that the application chose."""
         cdef int scheme
+        cdef tuple schemes = self.signature_schemes_of(identity)
         for scheme in self.config.signature_schemes:
-            if scheme in identity.signature_schemes and contains_u16(signature_algorithms, scheme):
+            if scheme in schemes and contains_u16(signature_algorithms, scheme):
                 self.identity = identity
                 self.signature_scheme = scheme
                 return 0
@@ -361,7 +406,7 @@ cdef class Handshake:
     cdef int authenticate_client(
         self, CertificateRequest request, Continuation continuation
     ) except -1:
-        """Certificate and CertificateVerify, as a server asked (RFC 8446, 4.4.2); then go on."""
+        """Show an identity, as a server asked (show_identity()); then go on."""
         cdef tuple authorities, choice
         authorities = certificate_authority_names(request.certificate_authorities)
         self.certificate_request = request
@@ -380,6 +425,7 @@ cdef class Handshake:
                 <Continuation> client_identity_chosen,
             )
         choice = self.choose_identity(
+            self.client_signers(request),
             None,
             request.signature_algorithms,
             request.signature_algorithms_cert,
@@ -388,25 +434,45 @@ cdef class Handshake:
             self.outcome.client_certificate_type == CERTIFICATETYPE_RawPublicKey,
         )
         if choice is None:
-            return send_client_certificate(self, None)
+            return self.show_identity(None)
         self.identity, self.signature_scheme = choice
-        return send_client_certificate(self, self.identity)
+        return self.show_identity(self.identity)
+
+    cdef int show_identity(self, object identity) except -1:
+        """A client's Certificate and CertificateVerify (RFC 8446, 4.4.2); None: an empty one."""
+        cdef CertificateRequest request = self.certificate_request
+        self.certificate_request = None
+        if identity is None:
+            self.send(encode_certificate(request.certificate_request_context, ()))
+            return self.after_authentication(self, None)
+        self.send_certificate(
+            request.certificate_request_context,
+            request.status_request,
+            request.signed_certificate_timestamp,
+            request.compress_certificate,
+        )
+        return self.sign_certificate_verify(self.after_authentication)
 
     cdef int sign_certificate_verify(self, Continuation continuation) except -1:
         """CertificateVerify (RFC 8446, 4.4.3) by the chosen identity; then go on."""
-        cdef bytes content = certificate_verify_content(self.by_server, self.transcript.digest())
+        self.after_signature = continuation
+        return self.ask_for_signature(
+            certificate_verify_content(self.by_server, self.transcript.digest()),
+            <Continuation> send_certificate_verify,
+        )
+
+    cdef int ask_for_signature(self, bytes content, Continuation continuation) except -1:
+        """Sign with the chosen identity; then go on with the signature."""
         self.outcome.identity = self.identity
         self.outcome.identity_digest = self.identity.digest
         if self.identity.signer is None:
-            send_certificate_verify(
+            return continuation(
                 self, sign(self.identity.private_key, self.signature_scheme, content)
             )
-            return continuation(self, None)
-        self.after_signature = continuation
         return self.ask(
             SignatureRequest(self.user_data, self.identity, self.signature_scheme, content),
             self.identity.signer,
-            <Continuation> signed,
+            continuation,
         )
 
     # --- The peer's
@@ -473,11 +539,18 @@ cdef class Handshake:
                 require_allowed(type, IN_CERTIFICATE)
                 raise UnsupportedExtension("the client's Certificate has an unwanted extension")
         return self.judge_peer(
-            certificate, self.outcome.client_certificate_type == CERTIFICATETYPE_RawPublicKey
+            certificate,
+            self.outcome.client_certificate_type == CERTIFICATETYPE_RawPublicKey,
+            <Continuation> wait_for_message,
         )
 
-    cdef int judge_peer(self, Certificate certificate, bint raw_public_key) except -1:
-        """Whether the peer may be whom it shows; where the application wants to, it decides."""
+    cdef int judge_peer(
+        self, Certificate certificate, bint raw_public_key, Continuation continuation
+    ) except -1:
+        """Whether the peer may be whom it shows; where the application wants to, it decides.
+
+        Goes on where it may.
+        """
         if raw_public_key and len(certificate.certificates) != 1:
             raise DecodeError("a Certificate with a raw public key has not exactly one entry")
         self.shown = certificate
@@ -485,8 +558,9 @@ cdef class Handshake:
         self.shown_chain = None
         if self.config.verify_callback is None:
             self.peer = self.verify_peer(certificate)
-            return WAIT_MESSAGE
+            return continuation(self, None)
         self.refusal = None
+        self.after_judgement = continuation
         try:
             self.peer = self.verify_peer(certificate)
         except CertificateError as error:
@@ -560,22 +634,51 @@ cdef class Handshake:
         self.shown_chain = None
         return 0
 
+    cdef int resume_peer(self, Session session) except -1:
+        """The peer is whom it was in the session."""
+        cdef Outcome outcome = self.outcome
+        outcome.peer_certificates = session.peer_certificates
+        outcome.raw_public_key = session.raw_public_key
+        outcome.ocsp_response = session.ocsp_response
+        outcome.by_external_psk = session.by_external_psk
+        outcome.authenticated = session.authenticated
+        outcome.identity_digest = session.identity_digest
+        return 0
+
+    cdef int put_into_cache(self, Session session) except -1:
+        """Give a client's session to the Context's cache, if it has one."""
+        if self.config.session_cache is not None and self.outcome.hostname is not None:
+            try:
+                self.config.session_cache.put(self.outcome.hostname, session)
+            except Exception as error:
+                report_unraisable(error)
+        return 0
+
     cdef int read_peer_signature(self, bytes message) except -1:
         """Check CertificateVerify (RFC 8446, 4.4.3) against the transcript before it."""
         cdef CertificateVerify certificate_verify = decode_certificate_verify(message)
-        # RFC 8446, 4.4.3: the scheme is one that was offered.
-        if certificate_verify.algorithm not in self.config.signature_schemes:
-            raise IllegalParameter("the peer signed with a scheme that was not offered")
-        verify(
-            self.peer.public_key,
-            self.peer.signature_schemes,
+        self.check_signature(
             certificate_verify.algorithm,
             certificate_verify.signature,
             certificate_verify_content(not self.by_server, self.transcript.digest()),
         )
-        self.peer = None
         self.transcript.update(message)
         return certificate_verify.algorithm
+
+    cdef int check_signature(self, int scheme, bytes signature, bytes content) except -1:
+        """Whether the peer has the key that it shows."""
+        # RFC 8446, 4.4.3; RFC 5246, 7.4.3: the scheme is one that was offered.
+        if scheme not in self.config.signature_schemes:
+            raise IllegalParameter("the peer signed with a scheme that was not offered")
+        verify(
+            self.peer.public_key,
+            self.signature_schemes_of(self.peer),
+            scheme,
+            signature,
+            content,
+        )
+        self.peer = None
+        return 0
 
     cdef int read_peer_finished(self, bytes message, TrafficSecret secret) except -1:
         """Check Finished (RFC 8446, 4.4.4) against the transcript before it."""
@@ -593,31 +696,16 @@ cdef int client_identity_chosen(Handshake self, object identity) except -1:
         ):
             raise HandshakeFailure("the chosen identity is of a type that was not negotiated")
         self.use_identity(identity, self.certificate_request.signature_algorithms)
-    return send_client_certificate(self, identity)
+    return self.show_identity(identity)
 
 
-cdef int send_client_certificate(Handshake self, object identity) except -1:
-    cdef CertificateRequest request = self.certificate_request
-    self.certificate_request = None
-    if identity is None:
-        self.send(encode_certificate(request.certificate_request_context, ()))
-        return self.after_authentication(self, None)
-    self.send_certificate(
-        request.certificate_request_context,
-        request.status_request,
-        request.signed_certificate_timestamp,
-        request.compress_certificate,
-    )
-    return self.sign_certificate_verify(self.after_authentication)
-
-
-cdef int send_certificate_verify(Handshake self, bytes signature) except -1:
-    return self.send(encode_certificate_verify(self.signature_scheme, signature))
-
-
-cdef int signed(Handshake self, object signature) except -1:
-    send_certificate_verify(self, signature)
+cdef int send_certificate_verify(Handshake self, object signature) except -1:
+    self.send(encode_certificate_verify(self.signature_scheme, signature))
     return self.after_signature(self, None)
+
+
+cdef int wait_for_message(Handshake self, object _) except -1:
+    return WAIT_MESSAGE
 
 
 cdef int session_judged(Handshake self, object verdict) except -1:
@@ -638,4 +726,4 @@ cdef int judged(Handshake self, object verdict) except -1:
         if refusal is None:
             refusal = CertificateError("the application refused the peer's certificate")
         raise refusal
-    return WAIT_MESSAGE
+    return self.after_judgement(self, None)

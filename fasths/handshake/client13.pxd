@@ -39,6 +39,9 @@ cdef class ClientHandshake(Handshake):
     # What is offered for resumption.
     cdef Session session
     cdef list psks
+    # One of TLS 1.2, and the server's chain as it was verified again.
+    cdef Session session12
+    cdef tuple session12_chain
     cdef OfferedPsk selected_psk
     cdef bint wants_early_data
     cdef bint server_sends_raw_public_key
@@ -54,11 +57,12 @@ cdef class ClientHandshake(Handshake):
     cdef int send_change_cipher_spec(self) except -1
     cdef int send_early_data_key(self) except -1
     cdef long long early_data_limit(self) except -1
+    cdef bytes choose_session_id(self, bytes random)
+    cdef int check_lower_version(self, ServerHello hello) except -1
     cdef int check_server_hello(self, ServerHello hello) except -1
     cdef int check_selected_psk(self, ServerHello hello) except -1
     cdef int retry(self, ServerHello hello, bytes message) except -1
     cdef int read_early_data_answer(self, EncryptedExtensions extensions) except -1
-    cdef int check_certificate_types(self, EncryptedExtensions extensions) except -1
 
 
 cdef Handshake client_handshake(

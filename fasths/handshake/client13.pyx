@@ -1,5 +1,6 @@
 # The client's side of a TLS 1.3 handshake (RFC 8446, 2 and A.1), with pre-shared keys and early
-# data.
+# data; and the ClientHello of all versions, as it offers all that are allowed at once. Where the
+# server has no TLS 1.3, client12 goes on.
 
 import os
 import time
@@ -11,17 +12,18 @@ from fasths.crypto.aead cimport Suite, find_suite
 from fasths.crypto.groups cimport KeyExchange
 from fasths.crypto.key_schedule cimport EarlySecret, Hash, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
+from fasths.handshake.client cimport choose_certificate_types
+from fasths.handshake.client12 cimport go_on_as_client_12
 from fasths.handshake.post_handshake cimport PostHandshake
 from fasths.handshake.session cimport MAX_TICKET_LIFETIME, Session
 from fasths.wire.constants cimport *
 from fasths.wire.extensions cimport *
 from fasths.wire.messages cimport *
+from fasths.wire.messages12 cimport decode_hello_request
 from fasths.wire.writer cimport Writer
 
 from fasths.handshake.requests import SessionCacheRequest
-from fasths.wire.codes import AlertDescription
 from fasths.wire.errors import (
-    CertificateError,
     DecodeError,
     IllegalParameter,
     MissingExtension,
@@ -78,12 +80,12 @@ cdef class ClientHandshake(Handshake):
 
         RFC 8446, 4.2.11 and 4.6.1: with a suite of its hash, in its lifetime, at its server.
         """
-        cdef Hash hash = find_suite(session.suite_code).hash
+        cdef Suite session_suite = find_suite(session.suite_code)
         cdef bytes types = self.config.server_certificate_types
         cdef Suite suite
         cdef double now = time.time()
         if (
-            session.ticket is None
+            (session.ticket is None and session.session_id is None)
             or session.server_name != self.outcome.hostname
             or not session.created <= now < session.created + session.lifetime
             or now >= session.authenticated + MAX_TICKET_LIFETIME
@@ -96,13 +98,21 @@ cdef class ClientHandshake(Handshake):
             CERTIFICATETYPE_RawPublicKey if session.raw_public_key else CERTIFICATETYPE_X509
         ) not in types:
             return False
+        # RFC 5246, 7.4.1.2: there with the very suite.
+        if session.version_code == VERSION_TLSv1_2:
+            return self.config.has_tls12 and session_suite in self.config.suites12
         for suite in self.config.suites:
-            if suite.hash is hash:
+            if suite.hash is session_suite.hash:
                 return True
         return False
 
     cdef int offer_session(self, Session session) except -1:
-        cdef OfferedPsk offered = OfferedPsk.__new__(OfferedPsk)
+        cdef OfferedPsk offered
+        if session.version_code == VERSION_TLSv1_2:
+            self.session12 = session
+            self.session12_chain = self.shown_chain
+            return 0
+        offered = OfferedPsk.__new__(OfferedPsk)
         offered.identity = session.ticket
         offered.early_secret = EarlySecret(find_suite(session.suite_code).hash, session.psk())
         offered.binder_label = b"res binder"
@@ -116,7 +126,7 @@ cdef class ClientHandshake(Handshake):
         cdef Py_ssize_t room = MAX_PSK_IDENTITIES_SIZE
         for offered in self.psks:
             room -= len(offered.identity) + PSK_OVERHEAD
-        for external_psk in self.config.external_psks:
+        for external_psk in self.config.external_psks if self.config.has_tls13 else ():
             room -= len(external_psk.identity) + PSK_OVERHEAD
             if room < 0:
                 break
@@ -157,17 +167,24 @@ cdef class ClientHandshake(Handshake):
             self.client_hello = self.given.pop(0)
         else:
             if not self.retried:
-                # One draw for random and for legacy_session_id, which is not empty so that
-                # middleboxes take this for a resumption (RFC 8446, D.4).
+                # One draw for random and for legacy_session_id.
                 entropy = os.urandom(64)
                 self.client_random = entropy[:32]
-                self.legacy_session_id = entropy[32:]
+                self.legacy_session_id = self.choose_session_id(entropy[32:])
             w.blob(self.config.hello_extensions)
             if self.server_name is not None:
                 write_server_name(w, self.server_name)
-            for group in self.shared_groups:
-                shares.append((group, self.key_exchange.generate(group)))
-            write_key_shares(w, shares)
+            if self.config.has_tls12:
+                # RFC 5077, 3.2: without one, an empty ticket asks for one.
+                write_session_ticket(
+                    w,
+                    b"" if self.session12 is None or self.session12.ticket is None
+                    else self.session12.ticket,
+                )
+            if self.config.has_tls13:
+                for group in self.shared_groups:
+                    shares.append((group, self.key_exchange.generate(group)))
+                write_key_shares(w, shares)
             if cookie is not None:
                 write_cookie(w, cookie)
             self.offered &= ~(
@@ -195,6 +212,17 @@ cdef class ClientHandshake(Handshake):
             self.send_change_cipher_spec()
             self.send_early_data_key()
         return 0
+
+    cdef bytes choose_session_id(self, bytes random):
+        """legacy_session_id of the first ClientHello; random: what it is where nothing else is due.
+
+        Nobody wonders about it, and so not about TLS 1.3 (RFC 8446, D.4); a server of TLS 1.2
+        that takes a ticket repeats it (RFC 5077, 3.4).
+        """
+        cdef Session session = self.session12
+        if session is not None and session.session_id is not None:
+            return session.session_id
+        return random if session is not None or self.config.has_tls13 else b""
 
     cdef Py_ssize_t write_psks(self, Writer w) except -1:
         """The identities (RFC 8446, 4.2.11), with room for the binders; how much room."""
@@ -273,17 +301,30 @@ cdef class ClientHandshake(Handshake):
         self.given = list(client_hellos)
         self.session = session
 
+    cdef int check_lower_version(self, ServerHello hello) except -1:
+        """What holds for a ServerHello without supported_versions, which is not of TLS 1.3."""
+        # RFC 8446, D.5.
+        if hello.legacy_version == VERSION_SSLv3:
+            raise ProtocolVersion("the server speaks SSL 3.0")
+        # RFC 8446, 4.1.3: a server that negotiates less but can do more was tampered with.
+        if self.config.has_tls13 and hello.random[24:] in DOWNGRADE_SENTINELS:
+            raise IllegalParameter("the server was made to downgrade the version")
+        if not self.config.has_tls12 or hello.is_hello_retry_request:
+            raise ProtocolVersion("the server has no version that is allowed here")
+        # RFC 8446, 4.1.4: the version stays what HelloRetryRequest said.
+        if self.retried:
+            raise IllegalParameter("the version changed after HelloRetryRequest")
+        # RFC 8446, D.3: such a server does not know what to do with early data.
+        if self.outcome.early_data_offered:
+            raise ProtocolVersion("the server that has to take early data has no TLS 1.3")
+        return 0
+
     cdef int check_server_hello(self, ServerHello hello) except -1:
         """What holds for ServerHello and HelloRetryRequest (RFC 8446, 4.1.3 and 4.1.4)."""
         cdef int where, type
         # RFC 8446, D.5.
         if hello.legacy_version == VERSION_SSLv3:
             raise ProtocolVersion("the server speaks SSL 3.0")
-        if hello.selected_version < 0:
-            # RFC 8446, 4.1.3: a server that negotiates less but can do more was tampered with.
-            if hello.random[24:] in DOWNGRADE_SENTINELS:
-                raise IllegalParameter("the server was made to downgrade the version")
-            raise ProtocolVersion("the server has no version that is allowed here")
         # RFC 8446, 4.2.1: a version that was offered, and legacy_version stays that of TLS 1.2.
         if hello.selected_version != VERSION_TLSv1_3 or hello.legacy_version != VERSION_TLSv1_2:
             raise IllegalParameter("the server selected a version that was not offered")
@@ -304,6 +345,8 @@ cdef class ClientHandshake(Handshake):
         if self.retried and hello.cipher_suite != self.suite.code:
             raise IllegalParameter("the cipher suite changed after HelloRetryRequest")
         self.suite = find_suite(hello.cipher_suite)
+        if self.suite.version != VERSION_TLSv1_3:
+            raise IllegalParameter("the server selected a cipher suite of TLS 1.2 in TLS 1.3")
         return 0
 
     cdef int check_selected_psk(self, ServerHello hello) except -1:
@@ -350,30 +393,6 @@ cdef class ClientHandshake(Handshake):
         self.transcript.update(self.client_hello)
         self.client_hello = None
         return WAIT_MESSAGE
-
-    cdef int check_certificate_types(self, EncryptedExtensions extensions) except -1:
-        """RFC 7250, 4: what the server chose of the types that were offered."""
-        cdef bytes offered = self.config.client_certificate_types
-        cdef int chosen = extensions.client_certificate_type
-        if offered is not None and chosen >= 0:
-            if chosen not in offered:
-                raise IllegalParameter("the server chose a certificate type that was not offered")
-            self.outcome.client_certificate_type = chosen
-        offered = self.config.server_certificate_types
-        chosen = extensions.server_certificate_type
-        if offered is None or self.selected_psk is not None:
-            return 0
-        if chosen < 0:
-            chosen = CERTIFICATETYPE_X509
-            if chosen not in offered:
-                raise CertificateError(
-                    "the server has no raw public key",
-                    alert=AlertDescription.unsupported_certificate,
-                )
-        elif chosen not in offered:
-            raise IllegalParameter("the server chose a certificate type that was not offered")
-        self.server_sends_raw_public_key = chosen == CERTIFICATETYPE_RawPublicKey
-        return 0
 
     cdef int read_early_data_answer(self, EncryptedExtensions extensions) except -1:
         """Whether the server accepts early data (RFC 8446, 4.2.10)."""
@@ -426,9 +445,29 @@ cdef int session_found(ClientHandshake self, object session) except -1:
     return self.begin()
 
 
+cdef int read_hello_request(ClientHandshake self, bytes message) except -1:
+    # RFC 5246, 7.4.1.1: a client that negotiates already ignores it.
+    if not self.config.has_tls12 or self.retried:
+        raise UnexpectedMessage("a HelloRequest in a handshake of TLS 1.3")
+    decode_hello_request(message)
+    self.count_renegotiation_request()
+    return WAIT_MESSAGE
+
+
 cdef int read_server_hello(ClientHandshake self, bytes message) except -1:
     cdef ServerHello hello = decode_server_hello(message)
     cdef bytes shared_secret = None
+    if hello.selected_version < 0 or not self.config.has_tls13:
+        self.check_lower_version(hello)
+        return go_on_as_client_12(
+            self,
+            self.client_hello,
+            self.legacy_session_id,
+            self.offered,
+            self.session12,
+            self.session12_chain,
+            message,
+        )
     self.check_server_hello(hello)
     if hello.is_hello_retry_request:
         return self.retry(hello, message)
@@ -454,6 +493,7 @@ cdef int read_server_hello(ClientHandshake self, bytes message) except -1:
     self.derive_handshake_secrets(shared_secret)
     self.key_exchange = None
     self.outcome.suite = self.suite
+    self.outcome.version = VERSION_TLSv1_3
     # With early data it goes on under its key, until the server's answer to it is known.
     if not self.outcome.early_data_offered or self.retried:
         self.change_key(WRITE_KEY, LEVEL_HANDSHAKE, self.client_secret)
@@ -478,12 +518,18 @@ cdef int read_encrypted_extensions(ClientHandshake self, bytes message) except -
         # RFC 8449, 4: no more than the protocol allows.
         if extensions.record_size_limit > MAX_PLAINTEXT + 1:
             raise IllegalParameter("the server's record_size_limit is above the protocol's")
-        self.limit_records(extensions.record_size_limit, self.config.record_size_limit)
+        # It counts the type of the content.
+        self.limit_records(extensions.record_size_limit - 1, self.config.record_size_limit - 1)
     if self.outcome.early_data_offered and not self.retried:
         self.read_early_data_answer(extensions)
     self.transcript.update(message)
     self.psks = None
-    self.check_certificate_types(extensions)
+    self.server_sends_raw_public_key = choose_certificate_types(
+        self,
+        extensions.client_certificate_type,
+        extensions.server_certificate_type,
+        self.selected_psk is None,
+    )
     if self.selected_psk is not None:
         self.state = WAIT_FINISHED
         resume_session(self, self.selected_psk)
@@ -497,12 +543,7 @@ cdef int resume_session(ClientHandshake self, OfferedPsk psk) except -1:
     cdef Outcome outcome = self.outcome
     outcome.resumed = True
     if psk.session is not None:
-        outcome.peer_certificates = psk.session.peer_certificates
-        outcome.raw_public_key = psk.session.raw_public_key
-        outcome.authenticated = psk.session.authenticated
-        outcome.ocsp_response = psk.session.ocsp_response
-        outcome.by_external_psk = psk.session.by_external_psk
-        outcome.identity_digest = psk.session.identity_digest
+        self.resume_peer(psk.session)
         outcome.verified_chain = psk.verified_chain
     else:
         outcome.by_external_psk = True
@@ -531,7 +572,9 @@ cdef int read_certificate(ClientHandshake self, bytes message) except -1:
     for type in certificate.extension_types:
         require_offered(type, IN_CERTIFICATE, self.offered)
     self.state = WAIT_CERTIFICATE_VERIFY
-    return self.judge_peer(certificate, self.server_sends_raw_public_key)
+    return self.judge_peer(
+        certificate, self.server_sends_raw_public_key, <Continuation> wait_for_message
+    )
 
 
 cdef int read_certificate_verify(ClientHandshake self, bytes message) except -1:
@@ -563,7 +606,7 @@ cdef int send_finished(ClientHandshake self, object _) except -1:
     return WAIT_NOTHING
 
 
-cdef Transition[9] TRANSITIONS
+cdef Transition[10] TRANSITIONS
 TRANSITIONS[0] = Transition(
     WAIT_SERVER_HELLO, HANDSHAKE_server_hello, <Step> read_server_hello
 )
@@ -590,4 +633,7 @@ TRANSITIONS[7] = Transition(
 )
 TRANSITIONS[8] = Transition(
     WAIT_CERTIFICATE, HANDSHAKE_compressed_certificate, <Step> read_certificate
+)
+TRANSITIONS[9] = Transition(
+    WAIT_SERVER_HELLO, HANDSHAKE_hello_request, <Step> read_hello_request
 )

@@ -2,19 +2,45 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 
+# Kinds of keys, of which TLS 1.2 asks in its own ways.
+cdef enum:
+    KIND_RSA = 1
+    KIND_EDDSA = 2
+    KIND_SECP256R1 = 4
+    KIND_SECP384R1 = 8
+    KIND_SECP521R1 = 16
+
+
+@cython.final
+cdef class Signers:
+    """Identities, each with the schemes that it can sign with, in order of preference: all of
+    them, and those that have a certain name, or a name under a certain domain."""
+
+    cdef readonly tuple all
+    cdef dict by_name
+    cdef dict by_domain
+
+
 @cython.final
 cdef class Configuration:
+    cdef readonly tuple versions
+    cdef bint has_tls13
+    cdef bint has_tls12
+    # Of TLS 1.3.
     cdef readonly tuple suites
     cdef readonly tuple groups
     cdef readonly tuple key_share_groups
     cdef readonly tuple signature_schemes
     cdef readonly tuple protocol_names
-    # Identities, each with the schemes that it can sign with, in order of preference: all of them,
-    # and those that have a certain name, or a name under a certain domain, in their certificates.
-    cdef readonly tuple signers
-    cdef dict signers_by_name
-    cdef dict signers_by_domain
+    cdef readonly tuple identities
     cdef frozenset identity_digests
+    # Of TLS 1.3.
+    cdef Signers signers
+    # Of TLS 1.2; the identities by kinds of keys, as connections need them.
+    cdef readonly tuple suites12
+    cdef readonly tuple groups12
+    cdef dict signers12
+    cdef readonly bint require_extended_master_secret
     cdef readonly object peer_verifier
     cdef readonly object staple_checker
     cdef readonly int client_verify
@@ -59,6 +85,7 @@ cdef class Configuration:
     cdef int max_skipped_early_data
     cdef int max_psk_identities
     cdef int max_certificate_requests
+    cdef int max_renegotiation_requests
     cdef long long max_records_per_key
     # What never changes in messages, encoded once.
     cdef bytes hello_cipher_suites
@@ -69,7 +96,11 @@ cdef class Configuration:
     cdef dict certificate_messages
     cdef bytes certificate_request
     cdef tuple certificate_request_parts
+    cdef bytes certificate_request_12
 
+    cdef Signers signers_of_kinds(self, int kinds)
+    cdef int keep_message(self, tuple key, bytes message) except -1
+    cdef bytes certificate_message_12(self, object identity)
     cdef bytes certificate_message(
         self, object identity, bint with_ocsp_response, bint with_timestamps, int algorithm
     )

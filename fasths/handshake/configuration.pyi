@@ -16,12 +16,15 @@ from fasths.session_store import SessionCache, SessionStore
 from fasths.wire.limits import Limits
 
 class Configuration:
+    versions: tuple[int, ...]
     suites: tuple[Suite, ...]
+    suites12: tuple[Suite, ...] | None
     groups: tuple[int, ...]
+    groups12: tuple[int, ...] | None
     key_share_groups: tuple[int, ...]
     signature_schemes: tuple[int, ...]
     protocol_names: tuple[bytes, ...]
-    signers: tuple[tuple[Identity, tuple[int, ...]], ...]
+    identities: tuple[Identity, ...]
     peer_verifier: Callable[[], PeerVerifier]
     staple_checker: StapleChecker
     client_verify: int
@@ -47,10 +50,12 @@ class Configuration:
     record_size_limit: int
     record_padding: int
     dynamic_record_sizing: bool
+    require_extended_master_secret: bool
     certificate_compression: tuple[int, ...]
     def __init__(
         self,
         *,
+        versions: Iterable[int],
         cipher_suites: Iterable[int],
         groups: Iterable[int],
         key_share_groups: Iterable[int],
@@ -87,5 +92,6 @@ class Configuration:
         record_size_limit: int,
         record_padding: int,
         dynamic_record_sizing: bool,
+        require_extended_master_secret: bool,
         limits: Limits,
     ) -> None: ...

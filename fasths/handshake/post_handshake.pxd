@@ -31,5 +31,4 @@ cdef class PostHandshake(Handshake):
     cdef int send_session_tickets(self, int count) except -1
     cdef int send_session_ticket(self) except -1
     cdef int keep_session(self, NewSessionTicket ticket) except -1
-    cdef bint in_authentication(self) noexcept
     cdef int request_certificate(self) except -1

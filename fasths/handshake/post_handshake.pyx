@@ -75,9 +75,18 @@ cdef class PostHandshake(Handshake):
         self.write_secret = secret.secret
         return self.change_key(WRITE_KEY, LEVEL_APPLICATION, secret)
 
-    cdef bint in_authentication(self) noexcept:
-        """Between the messages of a client's authentication (RFC 8446, 4.6.2)."""
-        return self.state == WAIT_CERTIFICATE_VERIFY or self.state == WAIT_FINISHED
+    cdef int data_received(self, Py_ssize_t size) except -1:
+        # RFC 8446, 4.6.2: nothing stands between the messages of an authentication.
+        if self.state == WAIT_CERTIFICATE_VERIFY or self.state == WAIT_FINISHED:
+            raise UnexpectedMessage("data between the messages of the client's authentication")
+        if size:
+            self.key_updates = 0
+        return 0
+
+    cdef int output_taken(self) except -1:
+        # Any answer to a KeyUpdate was in what the transport has now.
+        self.answer_unsent = False
+        return 0
 
     # --- Tickets (RFC 8446, 4.6.1)
 
@@ -103,6 +112,7 @@ cdef class PostHandshake(Handshake):
         )
         if session.lifetime <= 0:
             return 0
+        session.version_code = VERSION_TLSv1_3
         session.suite_code = self.suite.code
         session.resumption_secret = self.resumption_secret
         session.ticket_nonce = nonce
@@ -110,12 +120,7 @@ cdef class PostHandshake(Handshake):
         session.max_early_data_size = self.config.max_early_data_size
         session.server_name = outcome.server_name
         session.protocol_name = outcome.protocol_name
-        session.peer_certificates = outcome.peer_certificates or ()
-        session.raw_public_key = outcome.raw_public_key
-        session.ocsp_response = outcome.ocsp_response
-        session.by_external_psk = outcome.by_external_psk
-        session.replay_scope = b""
-        session.identity_digest = b""
+        remember_peer(session, outcome)
         try:
             if session.max_early_data_size:
                 session.replay_scope = getattr(self.config.session_store, "scope", b"")
@@ -149,6 +154,7 @@ cdef class PostHandshake(Handshake):
         session.created = time.time()
         session.authenticated = self.authenticated
         session.lifetime = ticket.ticket_lifetime
+        session.version_code = VERSION_TLSv1_3
         session.suite_code = self.suite.code
         session.resumption_secret = self.resumption_secret
         session.ticket_nonce = ticket.ticket_nonce
@@ -157,24 +163,14 @@ cdef class PostHandshake(Handshake):
         session.max_early_data_size = ticket.max_early_data_size
         session.server_name = outcome.hostname
         session.protocol_name = outcome.protocol_name
-        session.peer_certificates = outcome.peer_certificates or ()
-        session.raw_public_key = outcome.raw_public_key
-        session.ocsp_response = outcome.ocsp_response
-        session.by_external_psk = outcome.by_external_psk
-        session.replay_scope = b""
-        session.identity_digest = b""
+        remember_peer(session, outcome)
         session.identity_digest = outcome.identity_digest
         if outcome.sessions is None:
             outcome.sessions = []
         outcome.sessions.append(session)
         if len(outcome.sessions) > MAX_KEPT_SESSIONS:
             del outcome.sessions[0]
-        if self.config.session_cache is not None and outcome.hostname is not None:
-            try:
-                self.config.session_cache.put(outcome.hostname, session)
-            except Exception as error:
-                report_unraisable(error)
-        return 0
+        return self.put_into_cache(session)
 
     # --- Authentication of the client (RFC 8446, 4.6.2)
 

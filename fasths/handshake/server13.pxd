@@ -2,7 +2,6 @@ cimport cython
 
 from fasths.crypto.key_schedule cimport Hash
 from fasths.handshake.base cimport Handshake
-from fasths.handshake.configuration cimport Configuration
 from fasths.handshake.session cimport Session
 from fasths.wire.messages cimport ClientHello
 
@@ -39,7 +38,7 @@ cdef class ServerHandshake(Handshake):
     cdef int try_next_psk(self) except -1
     cdef bint find_psk_again(self) except -1
     cdef bint use_external_psk(self, object external_psk) except -1
-    cdef bint may_resume(self, Session session) except -1
+    cdef bint can_resume(self, Session session) except -1
     cdef int try_session(self, bytes state) except -1
     cdef int ask_for_external_psk(self) except -1
     cdef bint choose_suite_of_hash(self, Hash hash, int preferred) except -1
@@ -47,7 +46,6 @@ cdef class ServerHandshake(Handshake):
     cdef int go_on_with_psk(self) except -1
     cdef int choose_suite(self, ClientHello hello) except -1
     cdef int choose_group(self, ClientHello hello) except -1
-    cdef bytes choose_protocol(self, ClientHello hello)
     cdef int send_hello_retry_request(self, int group) except -1
     cdef int begin_flight(self) except -1
     cdef bint can_accept_early_data(self) except -1
@@ -60,4 +58,4 @@ cdef class ServerHandshake(Handshake):
     cdef bytes encrypted_extensions(self)
 
 
-cdef Handshake server_handshake(Configuration config, object user_data)
+cdef int go_on_as_server_13(Handshake before, ClientHello hello, bytes message) except -1

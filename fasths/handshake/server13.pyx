@@ -2,7 +2,7 @@
 # data.
 #
 # A ClientHello is answered in a row of decisions, any of which the application may be asked for:
-# which Context, which session, whether early data is a replay, which identity, and the signature.
+# which session, whether early data is a replay, which identity, and the signature.
 # Nothing is sent before all of them are made.
 
 import hashlib
@@ -15,34 +15,25 @@ from fasths.crypto.groups cimport respond
 from fasths.crypto.key_schedule cimport EarlySecret, Hash, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
 from fasths.handshake.post_handshake cimport PostHandshake
-from fasths.handshake.session cimport MAX_TICKET_LIFETIME, Session, decode_session
+from fasths.handshake.server cimport *
+from fasths.handshake.session cimport Session, session_of
 from fasths.wire.constants cimport *
-from fasths.wire.extensions cimport certificate_authority_names, contains_u16, find_key_share
+from fasths.wire.extensions cimport contains_u16, find_key_share
 from fasths.wire.messages cimport *
 from fasths.wire.reader cimport Reader, read_u16, read_vector16, reader_over_bytes, remaining
 
 from fasths.crypto.key_schedule import equal_in_constant_time
-from fasths.handshake.requests import (
-    ClientHelloRequest,
-    IdentityRequest,
-    PSKRequest,
-    SessionRequest,
-)
-from fasths.wire.codes import AlertDescription, Verify
+from fasths.handshake.requests import PSKRequest, SessionRequest
+from fasths.wire.codes import Verify
 from fasths.wire.errors import (
-    CertificateError,
     CertificateRequired,
-    DecodeError,
     DecryptError,
     HandshakeFailure,
     IllegalParameter,
     MissingExtension,
-    NoApplicationProtocol,
-    ProtocolVersion,
 )
 
 cdef enum State:
-    WAIT_CLIENT_HELLO
     WAIT_RETRIED_CLIENT_HELLO
     WAIT_END_OF_EARLY_DATA
     WAIT_CERTIFICATE
@@ -72,7 +63,7 @@ cdef class ServerHandshake(Handshake):
     # --- ClientHello
 
     cdef int negotiate(self) except -1:
-        """Answer the first ClientHello, whose Context is decided on."""
+        """Answer the first ClientHello."""
         self.check_client_hello(self.hello)
         # RFC 8446, 4.2.2: a cookie answers a HelloRetryRequest.
         if self.hello.cookie is not None:
@@ -86,13 +77,6 @@ cdef class ServerHandshake(Handshake):
         """What a ClientHello for TLS 1.3 must be (RFC 8446, 4.1.2 and 9.2)."""
         cdef Reader shares, share
         cdef int group
-        # RFC 8446, D.5.
-        if hello.legacy_version == VERSION_SSLv3:
-            raise ProtocolVersion("the client speaks SSL 3.0")
-        if hello.supported_versions is None or not contains_u16(
-            hello.supported_versions, VERSION_TLSv1_3
-        ):
-            raise ProtocolVersion("the client has no version that is allowed here")
         if hello.legacy_compression_methods != b"\x00":
             raise IllegalParameter("legacy_compression_methods is not the null method alone")
         if hello.psk_identities is None:
@@ -201,28 +185,12 @@ cdef class ServerHandshake(Handshake):
         self.psk_binder_label = b"imp binder" if external_psk.imported else b"ext binder"
         return True
 
-    cdef bint may_resume(self, Session session) except -1:
+    cdef bint can_resume(self, Session session) except -1:
         """Whether a session can be resumed, as far as it is not for its client's certificate."""
-        cdef double now = time.time()
-        cdef int verify = self.config.server_verify
-        if session is None or not (
-            session.created - MAX_CLOCK_SKEW <= now < session.created + session.lifetime
-            and now < session.authenticated + MAX_TICKET_LIFETIME
-        ):
+        if session is None or session.version_code != VERSION_TLSv1_3:
             return False
         self.outcome.max_early_data_size = session.max_early_data_size
-        # RFC 6066, 3; RFC 8446, 4.2.11: for the same name.
-        if session.server_name != self.hello.server_name:
-            return False
-        # A server without an identity knows its clients by external keys, and they know it.
-        if not session.by_external_psk and not (
-            self.config.signers or self.config.identity_callback is not None
-        ):
-            return False
-        if session.peer_certificates:
-            if verify == VERIFY_NONE:
-                return False
-        elif verify == VERIFY_REQUIRED and not self.config.post_handshake_auth:
+        if not may_resume(self, session, self.hello, self.config.post_handshake_auth):
             return False
         return self.choose_suite_of_hash(
             find_suite(session.suite_code).hash, session.suite_code
@@ -231,7 +199,7 @@ cdef class ServerHandshake(Handshake):
     cdef int try_session(self, bytes state) except -1:
         """Resume the session that a ticket stands for, unless something forbids it."""
         cdef Session session = session_of(state)
-        if not self.may_resume(session):
+        if not self.can_resume(session):
             return self.try_next_psk()
         self.session = session
         return self.judge_session(session, <Continuation> client_judged)
@@ -322,16 +290,6 @@ cdef class ServerHandshake(Handshake):
             return -wanted
         raise HandshakeFailure("no group in common with the client")
 
-    cdef bytes choose_protocol(self, ClientHello hello):
-        """The application protocol (RFC 7301, 3.2), or None where either side has none."""
-        cdef bytes name
-        if hello.protocol_names is None or not self.config.protocol_names:
-            return None
-        for name in self.config.protocol_names:
-            if name in hello.protocol_names:
-                return name
-        raise NoApplicationProtocol("no application protocol in common with the client")
-
     cdef int send_hello_retry_request(self, int group) except -1:
         """Ask for a share in `group`, or with 0 just for the cookie (RFC 8446, 4.1.4)."""
         cdef bytes request
@@ -362,7 +320,7 @@ cdef class ServerHandshake(Handshake):
         cdef bytes mark
         if self.psk_index >= 0:
             self.check_binder()
-        self.protocol_name = self.choose_protocol(self.hello)
+        self.protocol_name = choose_protocol(self, self.hello)
         if self.hello.early_data and self.can_accept_early_data():
             # RFC 8446, 8: only the first to come with this ticket is believed to be no replay.
             mark = b"early data:" + hashlib.sha256(self.psk_identity).digest()
@@ -423,66 +381,21 @@ cdef class ServerHandshake(Handshake):
     cdef int choose_server_identity(self) except -1:
         """Choose whom to be, where no pre-shared key says it; the application may be asked."""
         cdef ClientHello hello = self.hello
-        cdef tuple choice, authorities
-        cdef bint with_certificates = True, with_raw_public_keys = False
         if self.psk_index >= 0:
             return self.send_flight()
-        authorities = certificate_authority_names(hello.certificate_authorities)
-        if hello.server_certificate_types is not None:
-            with_certificates = CERTIFICATETYPE_X509 in hello.server_certificate_types
-            with_raw_public_keys = CERTIFICATETYPE_RawPublicKey in hello.server_certificate_types
-        if self.config.identity_callback is not None:
-            return self.ask(
-                IdentityRequest(
-                    self.user_data,
-                    by_server=True,
-                    server_name=hello.server_name,
-                    signature_schemes=hello.signature_algorithms,
-                    certificate_authorities=authorities,
-                    client_hello=self.message,
-                ),
-                self.config.identity_callback,
-                <Continuation> server_identity_chosen,
-            )
-        choice = self.choose_identity(
-            hello.server_name,
-            hello.signature_algorithms,
-            hello.signature_algorithms_cert,
-            authorities,
-            with_certificates,
-            with_raw_public_keys,
+        return choose_server_identity(
+            self, hello, self.message, self.config.signers, <Continuation> server_identity_chosen
         )
-        if choice is None:
-            # RFC 7250, 4.2.
-            if not with_certificates or with_raw_public_keys:
-                raise CertificateError(
-                    "no identity of a type that the client takes",
-                    alert=AlertDescription.unsupported_certificate,
-                )
-            raise HandshakeFailure("no certificate that the client can check signatures of")
-        self.identity, self.signature_scheme = choice
-        return self.send_flight()
 
     cdef int plan_client_authentication(self) except -1:
-        """Whether the client is asked for a certificate, now or later, and of which type.
-
-        RFC 7250, 4.2: one that the client has, and that is trusted here.
-        """
-        cdef bytes types = self.hello.client_certificate_types
+        """Whether the client is asked for a certificate, now or later, and of which type."""
         cdef bint later = self.config.post_handshake_auth
         if self.config.server_verify == VERIFY_NONE:
             return 0
         self.asks_for_certificate = self.psk_index < 0 and not later
         self.outcome.post_handshake_auth = self.hello.post_handshake_auth and later
-        if types is None or not (self.asks_for_certificate or self.outcome.post_handshake_auth):
-            return 0
-        if CERTIFICATETYPE_RawPublicKey in types and self.config.trusted_public_keys:
-            self.outcome.client_certificate_type = CERTIFICATETYPE_RawPublicKey
-        elif CERTIFICATETYPE_X509 not in types:
-            raise CertificateError(
-                "the client has no certificate of a type that is taken here",
-                alert=AlertDescription.unsupported_certificate,
-            )
+        if self.asks_for_certificate or self.outcome.post_handshake_auth:
+            choose_client_certificate_type(self, self.hello)
         return 0
 
     cdef bytes encrypted_extensions(self):
@@ -497,7 +410,7 @@ cdef class ServerHandshake(Handshake):
         if hello.record_size_limit >= 0:
             limit = self.config.record_size_limit or MAX_PLAINTEXT + 1
             # RFC 8449, 4: what is above the protocol's own limit does not raise it.
-            self.limit_records(min(hello.record_size_limit, MAX_PLAINTEXT + 1), limit)
+            self.limit_records(min(hello.record_size_limit, MAX_PLAINTEXT + 1) - 1, limit - 1)
         if not self.accepts_early_data and client_type < 0 and server_type < 0 and limit < 0:
             return self.config.encrypted_extensions[self.protocol_name]
         return encode_encrypted_extensions(
@@ -557,52 +470,22 @@ cdef class ServerHandshake(Handshake):
 
 cdef enum:
     STORED_TICKET_SIZE = 32
-    # Seconds by which the clocks of machines that share ticket keys may differ.
-    MAX_CLOCK_SKEW = 60
 
 
-cdef int certificate_type_of(object identity) except -1:
-    return CERTIFICATETYPE_RawPublicKey if identity.is_raw_public_key else CERTIFICATETYPE_X509
-
-
-cdef Session session_of(bytes state):
-    """A stored session, or None where it is of another version of fasths."""
-    try:
-        return decode_session(state)
-    except DecodeError:
-        return None
-
-
-cdef Handshake server_handshake(Configuration config, object user_data):
+cdef int go_on_as_server_13(Handshake before, ClientHello hello, bytes message) except -1:
+    """Go on in place of the handshake that has read ClientHello."""
     cdef ServerHandshake handshake = ServerHandshake.__new__(ServerHandshake)
-    handshake.config = config
-    handshake.user_data = user_data
+    handshake.config = before.config
+    handshake.user_data = before.user_data
     handshake.by_server = True
-    handshake.outcome = Outcome.__new__(Outcome)
+    handshake.outcome = before.outcome
     handshake.output = []
     handshake.transitions = TRANSITIONS
     handshake.transition_count = sizeof(TRANSITIONS) // sizeof(Transition)
-    handshake.state = WAIT_CLIENT_HELLO
-    return handshake
-
-
-cdef int read_client_hello(ServerHandshake self, bytes message) except -1:
-    self.hello = decode_client_hello(message)
-    self.message = message
-    if self.config.client_hello_callback is not None:
-        return self.ask(
-            ClientHelloRequest(self.user_data, message),
-            self.config.client_hello_callback,
-            <Continuation> context_chosen,
-        )
-    return self.negotiate()
-
-
-cdef int context_chosen(ServerHandshake self, object context) except -1:
-    if context is not None:
-        self.config = context._configuration
-        self.outcome.context = context
-    return self.negotiate()
+    handshake.hello = hello
+    handshake.message = message
+    before.negotiated = handshake
+    return handshake.negotiate()
 
 
 cdef int stored_session_found(ServerHandshake self, object state) except -1:
@@ -634,12 +517,8 @@ cdef int replay_excluded(ServerHandshake self, object is_first) except -1:
 
 
 cdef int server_identity_chosen(ServerHandshake self, object identity) except -1:
-    cdef bytes types = self.hello.server_certificate_types
-    if identity is None:
-        raise HandshakeFailure("the application has no identity for this client")
-    if certificate_type_of(identity) not in (b"\x00" if types is None else types):
-        raise HandshakeFailure("the identity that was chosen is of a type that the client lacks")
-    self.use_identity(identity, self.hello.signature_algorithms)
+    if self.identity is None:
+        use_chosen_identity(self, self.hello, identity)
     return self.send_flight()
 
 
@@ -649,15 +528,12 @@ cdef int finish_flight(ServerHandshake self, object _) except -1:
     self.application_secrets = self.derive_application_secrets()
     self.change_key(WRITE_KEY, LEVEL_APPLICATION, self.application_secrets[1])
     outcome.suite = self.suite
+    outcome.version = VERSION_TLSv1_3
     outcome.protocol_name = self.protocol_name
     if self.psk_index >= 0:
         outcome.resumed = True
         if self.session is not None:
-            outcome.peer_certificates = self.session.peer_certificates
-            outcome.raw_public_key = self.session.raw_public_key
-            outcome.ocsp_response = self.session.ocsp_response
-            outcome.by_external_psk = self.session.by_external_psk
-            outcome.authenticated = self.session.authenticated
+            self.resume_peer(self.session)
         else:
             outcome.by_external_psk = True
     self.hello = None
@@ -731,25 +607,22 @@ cdef int read_finished(ServerHandshake self, bytes message) except -1:
     return WAIT_NOTHING
 
 
-cdef Transition[7] TRANSITIONS
+cdef Transition[6] TRANSITIONS
 TRANSITIONS[0] = Transition(
-    WAIT_CLIENT_HELLO, HANDSHAKE_client_hello, <Step> read_client_hello
-)
-TRANSITIONS[1] = Transition(
     WAIT_RETRIED_CLIENT_HELLO, HANDSHAKE_client_hello, <Step> read_retried_client_hello
 )
-TRANSITIONS[2] = Transition(
+TRANSITIONS[1] = Transition(
     WAIT_CERTIFICATE, HANDSHAKE_certificate, <Step> read_certificate
 )
-TRANSITIONS[3] = Transition(
+TRANSITIONS[2] = Transition(
     WAIT_CERTIFICATE_VERIFY, HANDSHAKE_certificate_verify, <Step> read_certificate_verify
 )
-TRANSITIONS[4] = Transition(
+TRANSITIONS[3] = Transition(
     WAIT_FINISHED, HANDSHAKE_finished, <Step> read_finished
 )
-TRANSITIONS[5] = Transition(
+TRANSITIONS[4] = Transition(
     WAIT_CERTIFICATE, HANDSHAKE_compressed_certificate, <Step> read_certificate
 )
-TRANSITIONS[6] = Transition(
+TRANSITIONS[5] = Transition(
     WAIT_END_OF_EARLY_DATA, HANDSHAKE_end_of_early_data, <Step> read_end_of_early_data
 )

@@ -9,8 +9,9 @@ cdef enum:
 
 @cython.final
 cdef class Session:
+    cdef readonly int version_code
     cdef readonly int suite_code
-    # The PSK; it is derived from the other two where it is not there yet.
+    # The PSK, or the master secret of TLS 1.2. A PSK is derived from the other two where it is not there yet.
     cdef bytes secret
     cdef bytes resumption_secret
     cdef bytes ticket_nonce
@@ -34,11 +35,13 @@ cdef class Session:
     cdef readonly bint by_external_psk
     # Whose marks tell that early data is no replay (SessionStore.scope).
     cdef readonly bytes replay_scope
-    # What a client offers; a server's own has none.
+    # What a client offers: a ticket, or in TLS 1.2 a session id. A server's own has none.
     cdef readonly bytes ticket
+    cdef readonly bytes session_id
 
     cdef bytes psk(self)
     cdef bytes encode(self)
 
 
 cdef Session decode_session(bytes data)
+cdef Session session_of(bytes state)

@@ -1,4 +1,5 @@
-# What both sides keep of a connection in order to resume it (RFC 8446, 2.2 and 4.6.1).
+# What both sides keep of a connection in order to resume it (RFC 8446, 2.2 and 4.6.1; RFC 5246,
+# F.1.4; RFC 5077).
 #
 # A client keeps it with the ticket that it got. A server seals the same fields into the ticket, or
 # puts them into a store under the ticket; its own Session has no ticket.
@@ -19,6 +20,7 @@ from fasths.wire.reader cimport (
     remaining,
     take_rest,
 )
+from fasths.wire.constants cimport VERSION_TLSv1_2, VERSION_TLSv1_3
 from fasths.wire.writer cimport Writer
 
 from fasths.crypto.aead import find_suite
@@ -26,8 +28,9 @@ from fasths.wire.codes import CipherSuite, TLSVersion
 from fasths.wire.errors import DecodeError
 
 cdef enum:
-    FORMAT = 1
-    VERSION_TLSv1_3 = 0x0304
+    FORMAT = 2
+    # RFC 5246, 8.1.
+    MASTER_SECRET_LENGTH = 48
 
 
 cdef class Session:
@@ -44,7 +47,7 @@ cdef class Session:
     @property
     def version(self):
         """The protocol version."""
-        return TLSVersion.TLSv1_3
+        return TLSVersion(self.version_code)
 
     @property
     def cipher_suite(self):
@@ -91,7 +94,7 @@ cdef class Session:
         cdef Writer w = Writer.__new__(Writer)
         cdef Py_ssize_t certificates
         w.u8(FORMAT)
-        w.u16(VERSION_TLSv1_3)
+        w.u16(self.version_code)
         w.u16(self.suite_code)
         w.vector(self.psk(), 1)
         write_time(w, self.created)
@@ -110,6 +113,7 @@ cdef class Session:
         w.vector(self.identity_digest, 1)
         w.u8(self.by_external_psk)
         w.vector(self.replay_scope, 1)
+        w.vector(b"" if self.session_id is None else self.session_id, 1)
         w.vector(b"" if self.ticket is None else self.ticket, 2)
         return w.finish()
 
@@ -117,7 +121,7 @@ cdef class Session:
         return isinstance(other, Session) and self.to_bytes() == other.to_bytes()
 
     def __hash__(self):
-        return hash(self.ticket)
+        return hash((self.ticket, self.session_id))
 
     def __reduce__(self):
         return Session.from_bytes, (self.to_bytes(),)
@@ -144,17 +148,25 @@ cdef Session decode_session(bytes data):
     cdef Session session = Session.__new__(Session)
     cdef list certificates = []
     cdef int raw_public_key
+    cdef Py_ssize_t secret_length
     reader_over_bytes(&r, data, 0)
-    if read_u8(&r) != FORMAT or read_u16(&r) != VERSION_TLSv1_3:
+    if read_u8(&r) != FORMAT:
         raise DecodeError("its version is unknown")
+    session.version_code = read_u16(&r)
     session.suite_code = read_u16(&r)
     read_vector8(&r, &vector, 1)
     session.secret = take_rest(&vector)
     try:
-        if find_suite(session.suite_code).hash.length != len(session.secret):
-            raise DecodeError("its secret has a wrong length")
+        suite = find_suite(session.suite_code)
     except KeyError:
         raise DecodeError("its cipher suite is unknown") from None
+    if suite.version != session.version_code:
+        raise DecodeError("its cipher suite is of another version")
+    secret_length = suite.hash.length
+    if session.version_code == VERSION_TLSv1_2:
+        secret_length = MASTER_SECRET_LENGTH
+    if len(session.secret) != secret_length:
+        raise DecodeError("its secret has a wrong length")
     session.created = read_time(&r)
     session.authenticated = read_time(&r)
     session.lifetime = read_u32(&r)
@@ -186,8 +198,21 @@ cdef Session decode_session(bytes data):
     session.by_external_psk = read_u8(&r) != 0
     read_vector8(&r, &vector, 0)
     session.replay_scope = take_rest(&vector)
+    read_vector8(&r, &vector, 0)
+    if remaining(&vector) > 32:
+        raise DecodeError("its session id is too long")
+    if remaining(&vector):
+        session.session_id = take_rest(&vector)
     read_vector16(&r, &vector, 0)
     if remaining(&vector):
         session.ticket = take_rest(&vector)
     finish(&r)
     return session
+
+
+cdef Session session_of(bytes state):
+    """A stored session, or None where it is of another version of fasths."""
+    try:
+        return decode_session(state)
+    except DecodeError:
+        return None

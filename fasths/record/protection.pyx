@@ -1,7 +1,8 @@
-# Record protection (RFC 8446, 5.2 and 5.3): one key, one direction, in place.
+# Record protection (RFC 8446, 5.2 and 5.3; RFC 5246, 6.2.3.3): one key, one direction, in place.
 #
-# A record lies in memory as header | content | content type | tag. seal() and open() work where it
-# lies; the views they hand to the AEAD live no longer than the call.
+# A record lies in memory as header | content | content type | tag, and in TLS 1.2 as
+# header | explicit nonce, with AES-GCM | content | tag. seal() and open() work where it lies; the
+# views they hand to the AEAD live no longer than the call.
 
 from cpython.buffer cimport PyBUF_WRITE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -14,7 +15,11 @@ from fasths.crypto.key_schedule cimport TrafficSecret
 from fasths.wire.constants cimport *
 
 from fasths.crypto.aead import InvalidTag
-from fasths.wire.errors import BadRecordMac, InternalError
+from fasths.wire.errors import BadRecordMac, IllegalParameter, InternalError
+
+cdef enum:
+    # RFC 5246, 6.2.3.3: seq_num, type, version and length.
+    ADDITIONAL_DATA = 13
 
 
 cdef inline bytes nonce(const uint8_t* iv, uint64_t sequence_number):
@@ -37,6 +42,7 @@ cpdef SealingKey sealing_key(Suite suite, TrafficSecret secret, long long limit)
     key.aead = suite.aead(secret.key(suite.key_length))
     memcpy(key.iv, PyBytes_AS_STRING(secret.iv()), 12)
     key.limit = min(limit, suite.records_per_key)
+    key.overhead = RECORD_HEADER + 1 + TAG_LENGTH
     return key
 
 
@@ -45,7 +51,58 @@ cpdef OpeningKey opening_key(Suite suite, TrafficSecret secret):
     cdef OpeningKey key = OpeningKey.__new__(OpeningKey)
     key.aead = suite.aead(secret.key(suite.key_length))
     memcpy(key.iv, PyBytes_AS_STRING(secret.iv()), 12)
+    key.has_inner_type = True
     return key
+
+
+cpdef SealingKey sealing_key_12(Suite suite, bytes key, bytes iv):
+    """The key that protects what is sent in TLS 1.2; iv: as much of the nonce as is derived."""
+    cdef SealingKey12 result = SealingKey12.__new__(SealingKey12)
+    result.aead = suite.aead(key)
+    memcpy(result.iv, PyBytes_AS_STRING(iv), suite.iv_length)
+    # There is no KeyUpdate in TLS 1.2.
+    result.limit = suite.records_per_key
+    result.prefix = suite.explicit_nonce_length
+    result.overhead = RECORD_HEADER + result.prefix + TAG_LENGTH
+    return result
+
+
+cpdef OpeningKey opening_key_12(Suite suite, bytes key, bytes iv):
+    """The key that opens what was sent in TLS 1.2; iv: as much of the nonce as is derived."""
+    cdef OpeningKey12 result = OpeningKey12.__new__(OpeningKey12)
+    result.aead = suite.aead(key)
+    memcpy(result.iv, PyBytes_AS_STRING(iv), suite.iv_length)
+    result.prefix = suite.explicit_nonce_length
+    return result
+
+
+cdef int write_u64(uint8_t* at, uint64_t value) noexcept:
+    cdef int i
+    for i in range(8):
+        at[i] = <uint8_t> (value >> (56 - 8 * i))
+    return 0
+
+
+cdef bytes additional_data(uint64_t sequence_number, uint8_t content_type, Py_ssize_t length):
+    """RFC 5246, 6.2.3.3; length: of the content."""
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, ADDITIONAL_DATA)
+    cdef uint8_t* at = <uint8_t*> PyBytes_AS_STRING(result)
+    write_u64(at, sequence_number)
+    at[8] = content_type
+    at[9] = 3
+    at[10] = 3
+    at[11] = <uint8_t> (length >> 8)
+    at[12] = <uint8_t> length
+    return result
+
+
+cdef bytes explicit_nonce(const uint8_t* salt, const uint8_t* explicit):
+    """RFC 5288, 3: the derived salt, then what the record says."""
+    cdef bytes result = PyBytes_FromStringAndSize(NULL, 12)
+    cdef char* at = PyBytes_AS_STRING(result)
+    memcpy(at, salt, 4)
+    memcpy(at + 4, explicit, 8)
+    return result
 
 
 cdef class SealingKey:
@@ -61,7 +118,8 @@ cdef class SealingKey:
         """Write the header, the type, `zeros` bytes of padding and the tag around `size` bytes of
         content at record + 5.
 
-        The room behind the content must be 17 bytes and the padding.
+        The room behind the content must be 17 bytes and the padding. In TLS 1.2, that has neither
+        type nor padding, the content lies at record + 5 + prefix.
         """
         cdef Py_ssize_t length = size + 1 + zeros + TAG_LENGTH
         cdef uint8_t* content = record + RECORD_HEADER
@@ -91,10 +149,47 @@ cdef class SealingKey:
         cdef bytes record
         if size > MAX_PLAINTEXT:
             raise ValueError("a record holds at most 16384 bytes")
-        record = PyBytes_FromStringAndSize(NULL, RECORD_HEADER + size + 1 + TAG_LENGTH)
-        memcpy(PyBytes_AS_STRING(record) + RECORD_HEADER, PyBytes_AS_STRING(content), size)
+        record = PyBytes_FromStringAndSize(NULL, size + self.overhead)
+        memcpy(
+            PyBytes_AS_STRING(record) + RECORD_HEADER + self.prefix,
+            PyBytes_AS_STRING(content),
+            size,
+        )
         self.seal(<uint8_t*> PyBytes_AS_STRING(record), content_type, size, 0)
         return record
+
+
+cdef class SealingKey12(SealingKey):
+
+    cdef int seal(
+        self, uint8_t* record, int content_type, Py_ssize_t size, Py_ssize_t zeros
+    ) except -1:
+        cdef Py_ssize_t length = self.prefix + size + TAG_LENGTH
+        cdef uint8_t* content = record + RECORD_HEADER + self.prefix
+        cdef bytes record_nonce
+        if self.sequence_number == <uint64_t> -1:
+            # RFC 5246, 6.1: sequence numbers do not wrap.
+            raise InternalError("the sequence number of a key is spent")
+        record[0] = <uint8_t> content_type
+        record[1] = 3
+        record[2] = 3
+        record[3] = <uint8_t> (length >> 8)
+        record[4] = <uint8_t> length
+        if self.prefix:
+            # RFC 5288, 3: no explicit nonce twice under a key.
+            write_u64(record + RECORD_HEADER, self.sequence_number)
+            record_nonce = explicit_nonce(self.iv, record + RECORD_HEADER)
+        else:
+            # RFC 7905, 2.
+            record_nonce = nonce(self.iv, self.sequence_number)
+        self.aead.encrypt_into(
+            record_nonce,
+            view(content, size),
+            additional_data(self.sequence_number, record[0], size),
+            view(content, size + TAG_LENGTH),
+        )
+        self.sequence_number += 1
+        return 0
 
 
 cdef class OpeningKey:
@@ -103,8 +198,8 @@ cdef class OpeningKey:
     cdef Py_ssize_t open(self, uint8_t* record, Py_ssize_t size) except -1:
         """Open the record whose `size` bytes of ciphertext lie at record + 5.
 
-        Returns the length of TLSInnerPlaintext, which then lies there. BadRecordMac: it does not
-        open; the ciphertext is lost.
+        Returns the length of TLSInnerPlaintext, which then lies there, and in TLS 1.2 that of the
+        content at record + 5 + prefix. BadRecordMac: it does not open; the ciphertext is lost.
         """
         cdef uint8_t* content = record + RECORD_HEADER
         cdef Py_ssize_t length = size - TAG_LENGTH
@@ -125,7 +220,10 @@ cdef class OpeningKey:
         return length
 
     def open_record(self, bytes record):
-        """TLSInnerPlaintext of one whole protected record. BadRecordMac: it does not open."""
+        """TLSInnerPlaintext of one whole protected record, or its content in TLS 1.2.
+
+        BadRecordMac: it does not open.
+        """
         cdef bytes copy = PyBytes_FromStringAndSize(
             PyBytes_AS_STRING(record), PyBytes_GET_SIZE(record)
         )
@@ -135,4 +233,51 @@ cdef class OpeningKey:
         length = self.open(
             <uint8_t*> PyBytes_AS_STRING(copy), PyBytes_GET_SIZE(copy) - RECORD_HEADER
         )
-        return copy[RECORD_HEADER:RECORD_HEADER + length]
+        return copy[RECORD_HEADER + self.prefix:RECORD_HEADER + self.prefix + length]
+
+
+cdef class OpeningKey12(OpeningKey):
+
+    cdef Py_ssize_t open(self, uint8_t* record, Py_ssize_t size) except -1:
+        cdef uint8_t* content = record + RECORD_HEADER + self.prefix
+        cdef Py_ssize_t length = size - self.prefix - TAG_LENGTH
+        cdef bytes record_nonce
+        cdef uint64_t explicit = 0
+        cdef int i
+        if length < 0:
+            raise BadRecordMac("a protected record is too short")
+        if self.sequence_number == <uint64_t> -1:
+            raise InternalError("the sequence number of a key is spent")
+        if self.prefix:
+            for i in range(8):
+                explicit = explicit << 8 | record[RECORD_HEADER + i]
+            record_nonce = explicit_nonce(self.iv, record + RECORD_HEADER)
+        else:
+            record_nonce = nonce(self.iv, self.sequence_number)
+        try:
+            self.aead.decrypt_into(
+                record_nonce,
+                view(content, length + TAG_LENGTH),
+                additional_data(self.sequence_number, record[0], length),
+                view(content, length),
+            )
+        except InvalidTag:
+            raise BadRecordMac("a record does not decrypt") from None
+        if self.prefix:
+            self.check_nonce(explicit)
+        self.sequence_number += 1
+        return length
+
+    cdef int check_nonce(self, uint64_t nonce) except -1:
+        """RFC 5288, 3: a nonce that is used again gives the key away.
+
+        Peers count, or draw at random. All nonces since a peer began to count are known here, and
+        of random ones the last.
+        """
+        if self.has_nonces and self.first_nonce <= nonce <= self.last_nonce:
+            raise IllegalParameter("the peer used an explicit nonce again")
+        if not self.has_nonces or nonce != self.last_nonce + 1:
+            self.first_nonce = nonce
+            self.has_nonces = True
+        self.last_nonce = nonce
+        return 0

@@ -17,6 +17,8 @@ cdef class RecordReader:
     # Whether early data is skipped until a record opens, and how many bytes of it still may be.
     cdef bint skip
     cdef Py_ssize_t skippable
+    # Whether records have to be of TLS 1.2.
+    cdef bint has_version
     # RFC 8449: content, type and padding of a protected record.
     cdef Py_ssize_t max_inner_plaintext
     cdef int empty_records
@@ -30,6 +32,8 @@ cdef class RecordReader:
     cdef Py_ssize_t room(self) except -1
     cdef int next_record(self) except -1
     cdef int open_record(self, int content_type, uint8_t* record, Py_ssize_t length) except -1
+    cdef int check_version(self, int content_type) except -1
+    cdef int open_record_12(self, int content_type, uint8_t* record, Py_ssize_t length) except -1
     cdef int count_empty(self, int content_type) except -1
     cdef int skip_early_data(self, Py_ssize_t length) except -1
     cdef int take_buffer(self) except -1

@@ -15,7 +15,7 @@ from libc.string cimport memmove
 
 from fasths.wire.constants cimport *
 
-from fasths.wire.errors import BadRecordMac, RecordOverflow, UnexpectedMessage
+from fasths.wire.errors import BadRecordMac, ProtocolVersion, RecordOverflow, UnexpectedMessage
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* object)
@@ -121,15 +121,20 @@ cdef class RecordReader:
                 break
             record = <uint8_t*> PyByteArray_AS_STRING(self.buffer) + self.start
             content_type = record[0]
-            # RFC 8446, 5.1: legacy_record_version (octets 1 and 2) is ignored for all purposes.
             length = (record[3] << 8) | record[4]
             if content_type < CONTENT_change_cipher_spec or content_type > CONTENT_application_data:
                 # RFC 8446, 5: an unknown type ends the connection.
                 raise UnexpectedMessage(not_tls(record))
+            # RFC 8446, 5.1: legacy_record_version (octets 1 and 2) is ignored for all purposes.
+            if self.has_version and (record[1] != 3 or record[2] != 3):
+                self.check_version(content_type)
             # RFC 8446, 5.1 and 5.2: the length limits, before waiting for the rest.
             if length > MAX_CIPHERTEXT or (
                 length > MAX_PLAINTEXT
-                and (self.key is None or content_type != CONTENT_application_data)
+                and (
+                    self.key is None
+                    or (content_type != CONTENT_application_data and self.key.has_inner_type)
+                )
                 and not (self.skip and content_type == CONTENT_application_data)
             ):
                 raise RecordOverflow("a record is longer than the protocol allows")
@@ -144,10 +149,20 @@ cdef class RecordReader:
         self.release()
         return 0
 
+    cdef int check_version(self, int content_type) except -1:
+        """RFC 5246, 6.2.1: the version of a record is the one that was negotiated.
+
+        But a peer that fails in the middle of that may say so in a version of its own.
+        """
+        if content_type != CONTENT_alert or self.key is not None:
+            raise ProtocolVersion("a record is not of the version that was negotiated")
+        return 0
+
     cdef int open_record(self, int content_type, uint8_t* record, Py_ssize_t length) except -1:
         """Remove the protection, if any; 0 where the record has nothing for anybody."""
         if content_type == CONTENT_change_cipher_spec:
-            # Never protected in TLS 1.3; whether it is welcome, the engine decides.
+            # Never protected in TLS 1.3, and never welcome where it is protected in TLS 1.2;
+            # otherwise the engine decides whether it is.
             return content_type
         if self.key is None:
             if content_type == CONTENT_application_data:
@@ -155,6 +170,8 @@ cdef class RecordReader:
                     return self.skip_early_data(length)
                 raise UnexpectedMessage("application data arrived before there were keys")
             return self.count_empty(content_type)
+        if not self.key.has_inner_type:
+            return self.open_record_12(content_type, record, length)
         if content_type != CONTENT_application_data:
             if content_type == CONTENT_alert and self.allow_plaintext_alert:
                 return self.count_empty(content_type)
@@ -180,6 +197,15 @@ cdef class RecordReader:
         self.content_size = length - 1
         if content_type < CONTENT_alert or content_type > CONTENT_application_data:
             raise UnexpectedMessage("a protected record has an unexpected content type")
+        return self.count_empty(content_type)
+
+    cdef int open_record_12(self, int content_type, uint8_t* record, Py_ssize_t length) except -1:
+        length = self.key.open(record, length)
+        # RFC 5246, 6.2.1; RFC 8449, 4: here the limit is for the content alone.
+        if length >= self.max_inner_plaintext:
+            raise RecordOverflow("a record is longer than is allowed")
+        self.content = record + RECORD_HEADER + self.key.prefix
+        self.content_size = length
         return self.count_empty(content_type)
 
     cdef int count_empty(self, int content_type) except -1:

@@ -83,22 +83,24 @@ cdef class RecordWriter:
         self, int content_type, const uint8_t* data, Py_ssize_t size, Py_ssize_t max_content
     ) except -1:
         """add_record() with at most max_content bytes in each."""
-        cdef Py_ssize_t count, overhead = RECORD_HEADER + 1 + TAG_LENGTH, length
+        cdef Py_ssize_t count, overhead = RECORD_HEADER, start = RECORD_HEADER, length
         cdef bytes records
         cdef uint8_t* at
         if content_type != CONTENT_handshake:
             self.close_flight()
         if self.key is None:
-            overhead = RECORD_HEADER
             max_content = MAX_PLAINTEXT
         elif self.padding:
             return self.add_padded_records(content_type, data, size, max_content)
+        else:
+            overhead = self.key.overhead
+            start += self.key.prefix
         count = (size + max_content - 1) // max_content
         records = PyBytes_FromStringAndSize(NULL, size + count * overhead)
         at = <uint8_t*> PyBytes_AS_STRING(records)
         while size > 0:
             length = min(size, max_content)
-            memcpy(at + RECORD_HEADER, data, length)
+            memcpy(at + start, data, length)
             if self.key is None:
                 at[0] = <uint8_t> content_type
                 at[1] = <uint8_t> (self.legacy_record_version >> 8)
@@ -137,7 +139,8 @@ cdef class RecordWriter:
         return 0
 
     cdef int add_change_cipher_spec(self) except -1:
-        """The record of middlebox compatibility (RFC 8446, D.4), never protected."""
+        """The change_cipher_spec of middlebox compatibility (RFC 8446, D.4), or of TLS 1.2 before
+        there are keys (RFC 5246, 7.1): never protected."""
         self.close_flight()
         return self.append(CHANGE_CIPHER_SPEC)
 

@@ -92,6 +92,12 @@ class ProtocolVersion(TLSError):
     default_alert = AlertDescription.protocol_version
 
 
+class InappropriateFallback(TLSError):
+    """The client was made to try again with a lower version than both sides have (RFC 7507)."""
+
+    default_alert = AlertDescription.inappropriate_fallback
+
+
 class InternalError(TLSError):
     """A fault of this side, unrelated to the peer."""
 

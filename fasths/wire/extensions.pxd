@@ -4,7 +4,8 @@ from fasths.wire.constants cimport MAX_EXTENSIONS
 from fasths.wire.reader cimport Reader
 from fasths.wire.writer cimport Writer
 
-# The messages that an extension may appear in (RFC 8446, 4.2).
+# The messages that an extension may appear in (RFC 8446, 4.2); IN_SERVER_HELLO_12: that
+# of TLS 1.2.
 cdef enum:
     IN_CLIENT_HELLO = 1
     IN_SERVER_HELLO = 2
@@ -13,6 +14,7 @@ cdef enum:
     IN_CERTIFICATE = 16
     IN_CERTIFICATE_REQUEST = 32
     IN_NEW_SESSION_TICKET = 64
+    IN_SERVER_HELLO_12 = 128
 
 
 cdef struct Extensions:
@@ -46,7 +48,10 @@ cdef int decode_status_request(Reader* r) except -1
 cdef bytes decode_certificate_status(Reader* r)
 cdef tuple decode_signed_certificate_timestamps(Reader* r)
 cdef bytes decode_certificate_authorities(Reader* r)
+cdef bytes take_certificate_authorities(Reader* authorities)
 cdef tuple certificate_authority_names(bytes authorities)
+cdef bytes decode_ec_point_formats(Reader* r)
+cdef bytes decode_renegotiation_info(Reader* r)
 cdef int decode_empty(Reader* r) except -1
 
 cdef int write_u16_list(Writer w, int type, codes, int length_size) except -1
@@ -61,6 +66,10 @@ cdef int write_certificate_types(Writer w, int type, types) except -1
 cdef int write_certificate_type(Writer w, int type, int certificate_type) except -1
 cdef int write_record_size_limit(Writer w, int limit) except -1
 cdef int write_status_request(Writer w) except -1
+cdef int write_ocsp_response(Writer w, bytes ocsp_response) except -1
 cdef int write_certificate_status(Writer w, bytes ocsp_response) except -1
 cdef int write_signed_certificate_timestamps(Writer w, timestamps) except -1
 cdef int write_certificate_authorities(Writer w, names) except -1
+cdef int write_ec_point_formats(Writer w) except -1
+cdef int write_renegotiation_info(Writer w, bytes renegotiated_connection) except -1
+cdef int write_session_ticket(Writer w, bytes ticket) except -1

@@ -1,4 +1,4 @@
-# Extension blocks and the extensions of TLS 1.3 (RFC 8446, 4.2).
+# Extension blocks, and the extensions of TLS 1.3 (RFC 8446, 4.2) and TLS 1.2 (RFC 5246, 7.4.1.4).
 #
 # A block is walked with read_extensions() and next_extension(); duplicates and oversized blocks
 # are refused there and nowhere else. Each decode_*() gets a reader of its own over one
@@ -59,13 +59,17 @@ cdef enum:
     MIN_RECORD_SIZE_LIMIT = 64
     # RFC 6066, 8: CertificateStatusType.
     STATUS_TYPE_OCSP = 1
+    # RFC 8422, 5.1.2: ECPointFormat.
+    UNCOMPRESSED = 0
 
 
 cdef int allowed_in(int type) noexcept:
-    # RFC 8446, 4.2, the table; 0 stands for a type that fasths does not recognise.
+    # RFC 8446, 4.2, the table, and what a server of TLS 1.2 may answer with; 0 stands for a type
+    # that fasths does not recognise.
     if type in (
         EXTENSION_server_name,
         EXTENSION_max_fragment_length,
+        # RFC 8446, 4.2.7: servers may send it as of TLS 1.3; some do in TLS 1.2.
         EXTENSION_supported_groups,
         EXTENSION_use_srtp,
         EXTENSION_heartbeat,
@@ -74,9 +78,18 @@ cdef int allowed_in(int type) noexcept:
         EXTENSION_server_certificate_type,
         EXTENSION_record_size_limit,
     ):
-        return IN_CLIENT_HELLO | IN_ENCRYPTED_EXTENSIONS
+        return IN_CLIENT_HELLO | IN_ENCRYPTED_EXTENSIONS | IN_SERVER_HELLO_12
     if type in (EXTENSION_status_request, EXTENSION_signed_certificate_timestamp):
-        return IN_CLIENT_HELLO | IN_CERTIFICATE_REQUEST | IN_CERTIFICATE
+        return IN_CLIENT_HELLO | IN_CERTIFICATE_REQUEST | IN_CERTIFICATE | IN_SERVER_HELLO_12
+    if type in (
+        EXTENSION_ec_point_formats,
+        EXTENSION_encrypt_then_mac,
+        EXTENSION_extended_master_secret,
+        EXTENSION_session_ticket,
+        EXTENSION_renegotiation_info,
+    ):
+        # A client offers these for TLS 1.2; in no other message of TLS 1.3 have they a place.
+        return IN_CLIENT_HELLO | IN_SERVER_HELLO_12
     if type in (
         EXTENSION_signature_algorithms,
         EXTENSION_signature_algorithms_cert,
@@ -115,7 +128,8 @@ cdef int require_allowed(int type, int message) except -1:
 cdef int require_offered(int type, int message, uint64_t offered) except -1:
     """RFC 8446, 4.2: an answer to an extension that was not offered is unsupported_extension.
 
-    offered has the bit of each type that was sent; all that fasths sends are below 64.
+    offered has the bit of each type that was sent. All that fasths sends are below 64 but
+    renegotiation_info, whose answer the caller takes out.
     """
     require_allowed(type, message)
     if type >= 64 or not offered >> type & 1:
@@ -326,13 +340,18 @@ cdef tuple decode_signed_certificate_timestamps(Reader* r):
 
 cdef bytes decode_certificate_authorities(Reader* r):
     """CertificateAuthoritiesExtension (RFC 8446, 4.2.4): the checked list, as on the wire."""
-    cdef Reader authorities, at, name
+    cdef Reader authorities
     read_vector16(r, &authorities, 3)
     finish(r)
-    at = authorities
+    return take_certificate_authorities(&authorities)
+
+
+cdef bytes take_certificate_authorities(Reader* authorities):
+    """The rest of a reader, which has to be a list of DistinguishedName."""
+    cdef Reader at = authorities[0], name
     while remaining(&at):
         read_vector16(&at, &name, 1)
-    return take_rest(&authorities)
+    return take_rest(authorities)
 
 
 cdef tuple certificate_authority_names(bytes authorities):
@@ -346,6 +365,22 @@ cdef tuple certificate_authority_names(bytes authorities):
         read_vector16(&r, &name, 1)
         names.append(take_rest(&name))
     return tuple(names)
+
+
+cdef bytes decode_ec_point_formats(Reader* r):
+    """ECPointFormatList (RFC 8422, 5.1.2): one octet for each format."""
+    cdef Reader formats
+    read_vector8(r, &formats, 1)
+    finish(r)
+    return take_rest(&formats)
+
+
+cdef bytes decode_renegotiation_info(Reader* r):
+    """RenegotiationInfo (RFC 5746, 3.2): renegotiated_connection, empty in a first handshake."""
+    cdef Reader renegotiated_connection
+    read_vector8(r, &renegotiated_connection, 0)
+    finish(r)
+    return take_rest(&renegotiated_connection)
 
 
 cdef int decode_empty(Reader* r) except -1:
@@ -471,12 +506,17 @@ cdef int write_status_request(Writer w) except -1:
     return w.u16(0)
 
 
+cdef int write_ocsp_response(Writer w, bytes ocsp_response) except -1:
+    """CertificateStatus (RFC 6066, 8), which in TLS 1.3 is an extension's data."""
+    w.u8(STATUS_TYPE_OCSP)
+    return w.vector(ocsp_response, 3)
+
+
 cdef int write_certificate_status(Writer w, bytes ocsp_response) except -1:
     cdef Py_ssize_t extension
     w.u16(EXTENSION_status_request)
     extension = w.open(2)
-    w.u8(STATUS_TYPE_OCSP)
-    w.vector(ocsp_response, 3)
+    write_ocsp_response(w, ocsp_response)
     return w.close(extension, 2)
 
 
@@ -498,3 +538,25 @@ cdef int write_signed_certificate_timestamps(Writer w, timestamps) except -1:
 
 cdef int write_certificate_authorities(Writer w, names) except -1:
     return write_vectors(w, EXTENSION_certificate_authorities, names)
+
+
+cdef int write_ec_point_formats(Writer w) except -1:
+    """RFC 8422, 5.1.2: the uncompressed format alone is not deprecated."""
+    w.u16(EXTENSION_ec_point_formats)
+    w.u16(2)
+    w.u8(1)
+    return w.u8(UNCOMPRESSED)
+
+
+cdef int write_renegotiation_info(Writer w, bytes renegotiated_connection) except -1:
+    cdef Py_ssize_t extension
+    w.u16(EXTENSION_renegotiation_info)
+    extension = w.open(2)
+    w.vector(renegotiated_connection, 1)
+    return w.close(extension, 2)
+
+
+cdef int write_session_ticket(Writer w, bytes ticket) except -1:
+    """RFC 5077, 3.2: the ticket without a length of its own; b"" asks for a first one."""
+    w.u16(EXTENSION_session_ticket)
+    return w.vector(ticket, 2)

@@ -19,7 +19,9 @@ class Limits:
     max_certificate_chain_length: certificates in a Certificate message.
     max_chain_depth: issuing certificates between a leaf and its trust anchor.
     max_empty_records: records without content, in a row.
-    max_warning_alerts: user_canceled alerts in a connection.
+    max_warning_alerts: alerts in a connection that are no more than a warning.
+    max_renegotiation_requests: in TLS 1.2, HelloRequests or ClientHellos that would start another
+        handshake; each is answered with no_renegotiation.
     max_change_cipher_specs: compatibility-mode change_cipher_spec records in a handshake.
     max_key_updates: KeyUpdate messages received without application data between them.
     max_session_tickets: NewSessionTicket messages received in a connection.
@@ -28,7 +30,7 @@ class Limits:
     max_certificate_requests: requests for authentication after the handshake: that a server has
         open at once, or that a client gets in a connection.
     max_records_per_key: records sent under one key before a KeyUpdate is sent by itself
-        (RFC 8446, 5.5). The suite's own limit applies where it is lower.
+        (RFC 8446, 5.5). The suite's own limit applies where it is lower. TLS 1.2 has no KeyUpdate.
     """
 
     max_handshake_message_size: int = 1 << 17
@@ -36,6 +38,7 @@ class Limits:
     max_chain_depth: int = 10
     max_empty_records: int = 32
     max_warning_alerts: int = 4
+    max_renegotiation_requests: int = 4
     max_change_cipher_specs: int = 4
     max_key_updates: int = 32
     max_session_tickets: int = 64

@@ -27,6 +27,11 @@ cdef class ClientHello:
     cdef readonly bytes client_certificate_types
     cdef readonly bytes server_certificate_types
     cdef readonly int record_size_limit
+    # Of TLS 1.2: a ticket (empty: for a first one), renegotiated_connection, point formats.
+    cdef readonly bytes session_ticket
+    cdef readonly bytes renegotiation_info
+    cdef readonly bytes ec_point_formats
+    cdef readonly bint extended_master_secret
     # OfferedPsks; how many bytes of binders end the message.
     cdef readonly list psk_identities
     cdef readonly list psk_binders
@@ -70,6 +75,8 @@ cdef class EncryptedExtensions:
 @cython.final
 cdef class CertificateRequest:
     cdef readonly bytes certificate_request_context
+    # None in TLS 1.3.
+    cdef readonly bytes certificate_types
     cdef readonly bytes signature_algorithms
     cdef readonly bytes signature_algorithms_cert
     cdef readonly bytes certificate_authorities
@@ -110,6 +117,7 @@ cdef class NewSessionTicket:
     cdef readonly long long max_early_data_size
 
 
+cdef int read_header(Reader* r, bytes message, int type) except -1
 cdef Py_ssize_t begin_message(Writer w, int type) except -1
 cdef bytes finish_message(Writer w, Py_ssize_t at)
 
@@ -147,6 +155,7 @@ cpdef bytes encode_certificate_request(
     compress_certificate=*,
     bint status_request=*,
 )
+cdef int read_certificate_data(Reader* entries, list certificates, int maximum) except -1
 cpdef Certificate decode_certificate(bytes message, int maximum)
 cpdef bytes encode_certificate(
     bytes certificate_request_context,

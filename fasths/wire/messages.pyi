@@ -20,6 +20,10 @@ class ClientHello:
     client_certificate_types: bytes | None
     server_certificate_types: bytes | None
     record_size_limit: int
+    session_ticket: bytes | None
+    renegotiation_info: bytes | None
+    ec_point_formats: bytes | None
+    extended_master_secret: bool
     psk_identities: list[tuple[bytes, int]] | None
     psk_binders: list[bytes] | None
     psk_binders_size: int
@@ -55,6 +59,7 @@ class EncryptedExtensions:
 
 class CertificateRequest:
     certificate_request_context: bytes
+    certificate_types: bytes | None
     signature_algorithms: bytes
     signature_algorithms_cert: bytes | None
     certificate_authorities: bytes | None

@@ -127,6 +127,16 @@ cdef int decode_client_hello_extension(ClientHello hello, int type, Reader* data
         hello.server_certificate_types = decode_certificate_types(data)
     elif type == EXTENSION_record_size_limit:
         hello.record_size_limit = decode_record_size_limit(data)
+    elif type == EXTENSION_session_ticket:
+        # RFC 5077, 3.2: the data is the ticket, without a length of its own.
+        hello.session_ticket = take_rest(data)
+    elif type == EXTENSION_extended_master_secret:
+        decode_empty(data)
+        hello.extended_master_secret = True
+    elif type == EXTENSION_renegotiation_info:
+        hello.renegotiation_info = decode_renegotiation_info(data)
+    elif type == EXTENSION_ec_point_formats:
+        hello.ec_point_formats = decode_ec_point_formats(data)
     elif type == EXTENSION_pre_shared_key:
         hello.psk_identities = decode_psk_identities(data)
         hello.psk_binders_size = remaining(data)
@@ -455,20 +465,27 @@ cpdef Certificate decode_certificate(bytes message, int maximum):
     read_vector24(&r, &entries, 0)
     finish(&r)
     while remaining(&entries):
-        if len(certificates) == maximum:
-            raise CertificateError(
-                "the peer's certificate chain is too long",
-                verify_code=22,
-                verify_message="certificate chain too long",
-            )
-        read_vector24(&entries, &vector, 1)
-        certificates.append(take_rest(&vector))
+        read_certificate_data(&entries, certificates, maximum)
         read_extensions(&entries, &extensions)
         while next_extension(&extensions):
             result.extension_types.append(extensions.type)
             decode_certificate_extension(result, &extensions, len(certificates) == 1)
     result.certificates = tuple(certificates)
     return result
+
+
+cdef int read_certificate_data(Reader* entries, list certificates, int maximum) except -1:
+    """The next certificate of a chain that may have so many."""
+    cdef Reader vector
+    if len(certificates) == maximum:
+        raise CertificateError(
+            "the peer's certificate chain is too long",
+            verify_code=22,
+            verify_message="certificate chain too long",
+        )
+    read_vector24(entries, &vector, 1)
+    certificates.append(take_rest(&vector))
+    return 0
 
 
 cdef int decode_certificate_extension(

@@ -1,0 +1,26 @@
+from fasths.crypto.key_schedule import Hash
+
+class MasterSecret12:
+    hash: Hash
+    def finished(self, by_server: bool, transcript_hash: bytes) -> bytes: ...
+    def key_block(
+        self, client_random: bytes, server_random: bytes, key_length: int, iv_length: int
+    ) -> tuple[bytes, bytes, bytes, bytes]: ...
+    def export(
+        self,
+        label: bytes,
+        context: bytes | None,
+        client_random: bytes,
+        server_random: bytes,
+        length: int,
+    ) -> bytes: ...
+    def reveal(self) -> bytes: ...
+
+def prf(hash: Hash, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes: ...
+def master_secret(
+    hash: Hash, pre_master_secret: bytes, client_random: bytes, server_random: bytes
+) -> MasterSecret12: ...
+def extended_master_secret(
+    hash: Hash, pre_master_secret: bytes, session_hash: bytes
+) -> MasterSecret12: ...
+def master_secret_of(hash: Hash, secret: bytes) -> MasterSecret12: ...
