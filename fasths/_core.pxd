@@ -1,8 +1,9 @@
 cimport cython
 from libc.stdint cimport uint8_t
 
-from fasths.handshake.base cimport Handshake, KeyChange, Outcome, RecordSizeLimits
+from fasths.handshake.base cimport Handshake, KeyChange, RecordSizeLimits
 from fasths.handshake.configuration cimport Configuration
+from fasths.handshake.outcome cimport Outcome
 from fasths.record.handshake_framing cimport HandshakeFraming
 from fasths.record.reading cimport RecordReader
 from fasths.record.writing cimport RecordWriter
@@ -19,7 +20,7 @@ cdef class Engine:
     cdef HandshakeFraming framing
     # The handshake; once it is done, what takes the messages after it.
     cdef Handshake handshake
-    cdef Outcome outcome
+    cdef readonly Outcome outcome
     # Application data of the current record that was not read yet; it lies in the reader's buffer.
     cdef uint8_t* data
     cdef Py_ssize_t data_size

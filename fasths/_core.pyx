@@ -14,8 +14,6 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from fasths.crypto.key_schedule cimport ExporterSecret, find_hash_of_size
-from fasths.crypto.key_schedule12 cimport master_secret_of
 from fasths.handshake.base cimport *
 from fasths.handshake.client13 cimport ClientHandshake, client_handshake
 from fasths.handshake.configuration cimport Configuration
@@ -743,123 +741,6 @@ cdef class Engine:
             self.send_alert(WARNING, ALERT_close_notify)
         except Exception as error:
             self.fail(error)
-
-    # --- What was negotiated
-
-    @property
-    def cipher_suite(self):
-        return 0 if self.outcome.suite is None else self.outcome.suite.code
-
-    @property
-    def group(self):
-        return self.outcome.group
-
-    @property
-    def signature_scheme(self):
-        return self.outcome.signature_scheme
-
-    @property
-    def protocol_name(self):
-        return self.outcome.protocol_name
-
-    @property
-    def server_name(self):
-        return self.outcome.server_name
-
-    @property
-    def peer_certificates(self):
-        return self.outcome.peer_certificates
-
-    @property
-    def verified_chain(self):
-        return self.outcome.verified_chain
-
-    @property
-    def version(self):
-        """0 until it is negotiated."""
-        return self.outcome.version
-
-    @property
-    def extended_master_secret(self):
-        """Whether TLS 1.2 has it (RFC 7627); TLS 1.3 needs none."""
-        return self.outcome.extended_master_secret
-
-    @property
-    def tls_unique(self):
-        """The first Finished (RFC 5929, 3.1), or None where that binds nothing."""
-        return self.outcome.tls_unique
-
-    def export(self, bytes label, bytes context or None, Py_ssize_t length):
-        """Keying material (RFC 8446, 7.5; RFC 5705, 4); None where there is no secret for it."""
-        cdef Outcome outcome = self.outcome
-        if outcome.exporter_secret is None:
-            return None
-        if outcome.version == VERSION_TLSv1_2:
-            return master_secret_of(outcome.suite.hash, outcome.exporter_secret).export(
-                label, context, outcome.client_random, outcome.server_random, length
-            )
-        return self.exporter_secret.export(label, b"" if context is None else context, length)
-
-    @property
-    def exporter_secret(self):
-        """The ExporterSecret of TLS 1.3, or None."""
-        if self.outcome.exporter_secret is None:
-            return None
-        return ExporterSecret(self.outcome.suite.hash, self.outcome.exporter_secret)
-
-    @property
-    def early_exporter_secret(self):
-        """The ExporterSecret for early data, or None."""
-        if self.outcome.early_exporter_secret is None:
-            return None
-        return ExporterSecret(
-            find_hash_of_size(len(self.outcome.early_exporter_secret)),
-            self.outcome.early_exporter_secret,
-        )
-
-    @property
-    def raw_public_key(self):
-        return self.outcome.raw_public_key
-
-    @property
-    def ocsp_response(self):
-        return self.outcome.ocsp_response
-
-    @property
-    def signed_certificate_timestamps(self):
-        return self.outcome.signed_certificate_timestamps
-
-    @property
-    def identity(self):
-        return self.outcome.identity
-
-    @property
-    def context(self):
-        return self.outcome.context
-
-    @property
-    def resumed(self):
-        return self.outcome.resumed
-
-    @property
-    def sessions(self):
-        return self.outcome.sessions
-
-    @property
-    def early_data_offered(self):
-        return self.outcome.early_data_offered
-
-    @property
-    def early_data_accepted(self):
-        return self.outcome.early_data_accepted
-
-    @property
-    def post_handshake_auth(self):
-        return self.outcome.post_handshake_auth
-
-    @property
-    def takes_tickets(self):
-        return self.outcome.takes_tickets
 
     @property
     def request(self):

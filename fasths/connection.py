@@ -215,7 +215,7 @@ class Connection(Negotiated):
         if code == _NONE:
             if engine.early_data_sent and not self._early_data_settled:
                 self._early_data_settled = True
-                if not engine.early_data_accepted:
+                if not engine.outcome.early_data_accepted:
                     self._code = EARLY_DATA_REJECTED
                     return -1
         elif code == _ZERO_RETURN:
@@ -293,7 +293,7 @@ class Connection(Negotiated):
         engine = self._engine
         if engine is None or not engine.by_server or not engine.established:
             raise RuntimeError("send_session_tickets() needs an established server")
-        if not engine.takes_tickets:
+        if not engine.outcome.takes_tickets:
             raise RuntimeError("the client has no use for tickets")
         if not 1 <= count <= 255:
             raise ValueError("1 to 255 tickets can be sent at once")
@@ -408,7 +408,7 @@ class Connection(Negotiated):
         if engine is None or not engine.by_server or not engine.established:
             raise RuntimeError(f"{method} needs an established server")
         if self._may_send(method):
-            if not engine.post_handshake_auth:
+            if not engine.outcome.post_handshake_auth:
                 raise RuntimeError("authentication after the handshake was not negotiated")
             if not engine.request_certificate():
                 raise RuntimeError("too many requests for a certificate are unanswered")

@@ -30,79 +30,81 @@ class Negotiated:
     @property
     def version(self) -> TLSVersion | None:
         """The protocol version, once it is negotiated."""
-        code = 0 if self._engine is None else self._engine.version
+        code = 0 if self._engine is None else self._engine.outcome.version
         return TLSVersion(code) if code else None
 
     @property
     def extended_master_secret(self) -> bool | None:
         """Whether the secrets are bound to the whole handshake: in TLS 1.3, and in TLS 1.2 with
         RFC 7627; None until it is negotiated."""
-        if self._engine is None or not self._engine.version:
+        if self._engine is None or not self._engine.outcome.version:
             return None
         return (
-            self._engine.version != TLSVersion.TLSv1_2 or self._engine.extended_master_secret
+            self._engine.outcome.version != TLSVersion.TLSv1_2
+            or self._engine.outcome.extended_master_secret
         )
 
     @property
     def cipher_suite(self) -> CipherSuite | None:
         """The cipher suite, once it is negotiated."""
-        code = 0 if self._engine is None else self._engine.cipher_suite
-        return CipherSuite(code) if code else None
+        suite = None if self._engine is None else self._engine.outcome.suite
+        return None if suite is None else CipherSuite(suite.code)
 
     @property
     def group(self) -> NamedGroup | None:
         """The group of the key exchange, once it is negotiated."""
-        code = 0 if self._engine is None else self._engine.group
+        code = 0 if self._engine is None else self._engine.outcome.group
         return NamedGroup(code) if code else None
 
     @property
     def signature_scheme(self) -> SignatureScheme | None:
         """The scheme of the server's signature."""
-        code = 0 if self._engine is None else self._engine.signature_scheme
+        code = 0 if self._engine is None else self._engine.outcome.signature_scheme
         return SignatureScheme(code) if code else None
 
     @property
     def alpn_protocol(self) -> str | None:
         """The application protocol (RFC 7301), or None."""
-        name = None if self._engine is None else self._engine.protocol_name
+        name = None if self._engine is None else self._engine.outcome.protocol_name
         return None if name is None else name.decode("ascii", "backslashreplace")
 
     @property
     def peer_certificates(self) -> tuple[bytes, ...]:
         """The peer's chain as it was sent, in DER, leaf first; empty where there is none."""
-        if self._engine is None or self._engine.raw_public_key:
+        if self._engine is None or self._engine.outcome.raw_public_key:
             return ()
-        return self._engine.peer_certificates or ()
+        return self._engine.outcome.peer_certificates or ()
 
     @property
     def peer_raw_public_key(self) -> bytes | None:
         """The SubjectPublicKeyInfo that the peer showed in place of certificates (RFC 7250)."""
-        if self._engine is None or not self._engine.raw_public_key:
+        if self._engine is None or not self._engine.outcome.raw_public_key:
             return None
-        key: bytes = self._engine.peer_certificates[0]
-        return key
+        return (self._engine.outcome.peer_certificates or ())[0]
 
     @property
     def ocsp_response(self) -> bytes | None:
         """The stapled OCSP response for the peer's certificate (RFC 6066, 8), in DER, or None."""
-        return None if self._engine is None else self._engine.ocsp_response
+        return None if self._engine is None else self._engine.outcome.ocsp_response
 
     @property
     def signed_certificate_timestamps(self) -> tuple[bytes, ...]:
         """The SCTs that came with the peer's certificate (RFC 6962, 3.3); nobody checked them."""
-        return () if self._engine is None else self._engine.signed_certificate_timestamps or ()
+        return (
+            () if self._engine is None else self._engine.outcome.signed_certificate_timestamps or ()
+        )
 
     @property
     def verified_chain(self) -> tuple[bytes, ...] | None:
         """The peer's chain as it was verified, in DER, leaf to anchor; None where it was not."""
-        chain = None if self._engine is None else self._engine.verified_chain
+        chain = None if self._engine is None else self._engine.outcome.verified_chain
         return None if chain is None else encode_chain(chain)
 
     @property
     def server_name(self) -> str | None:
         """The server_name (RFC 6066, 3): what a client sends, or what a server received."""
         if self._engine is not None and self._engine.by_server:
-            name: str | None = self._engine.server_name
+            name: str | None = self._engine.outcome.server_name
             return name
         if self._hostname is None or self._hostname[1]:
             return None
@@ -123,7 +125,7 @@ class Negotiated:
         encoded = _label(label, length)
         if encoded in _LABELS_OF_THE_PRF:
             raise ValueError("the label is one of the protocol's own")
-        exported: bytes | None = engine.export(encoded, context, length)
+        exported: bytes | None = engine.outcome.export(encoded, context, length)
         if exported is None:
             raise RuntimeError("without extended_master_secret nothing is bound to a connection")
         return exported
@@ -136,10 +138,13 @@ class Negotiated:
         RuntimeError: no early data was offered, or the server did not accept it. ValueError: as
         export_keying_material().
         """
-        secret = None if self._engine is None else self._engine.early_exporter_secret
-        if secret is None:
+        exported: bytes | None = None
+        encoded = _label(label, length)
+        if self._engine is not None:
+            exported = self._engine.outcome.export_early(encoded, context, length)
+        if exported is None:
             raise RuntimeError("there is no early exporter without early data")
-        return secret.export(_label(label, length), context or b"", length)
+        return exported
 
     def channel_binding(self, kind: str) -> bytes:
         """ "tls-exporter" (RFC 9266), "tls-server-end-point" (RFC 5929, 4) or, of TLS 1.2 alone,
@@ -160,7 +165,7 @@ class Negotiated:
         assert self._engine is not None
         certificates = self.peer_certificates
         if self._engine.by_server:
-            identity = self._engine.identity
+            identity = self._engine.outcome.identity
             certificates = ()
             if identity is not None and not identity.is_raw_public_key:
                 certificates = identity.certificates
@@ -172,9 +177,9 @@ class Negotiated:
         engine = self._engine
         if engine is None or not self.established:
             raise RuntimeError("channel_binding() before the connection is established")
-        if engine.version != TLSVersion.TLSv1_2:
+        if engine.outcome.version != TLSVersion.TLSv1_2:
             raise ValueError("tls-unique is not defined for TLS 1.3")
-        finished: bytes | None = engine.tls_unique
+        finished: bytes | None = engine.outcome.tls_unique
         if finished is None:
             raise RuntimeError("without extended_master_secret tls-unique binds nothing")
         return finished
@@ -182,7 +187,7 @@ class Negotiated:
     @property
     def context(self) -> Context:
         """The Context: the one that the connection was made with, or that a callback chose."""
-        chosen: Context | None = None if self._engine is None else self._engine.context
+        chosen: Context | None = None if self._engine is None else self._engine.outcome.context
         return self._context if chosen is None else chosen
 
     @property
@@ -191,26 +196,26 @@ class Negotiated:
 
         They arrive after the handshake, with the first data that is read; up to four are kept.
         """
-        return () if self._engine is None else tuple(self._engine.sessions or ())
+        return () if self._engine is None else tuple(self._engine.outcome.sessions or ())
 
     @property
     def session(self) -> Session | None:
         """The newest of sessions, or None."""
-        sessions = None if self._engine is None else self._engine.sessions
+        sessions = None if self._engine is None else self._engine.outcome.sessions
         return sessions[-1] if sessions else None
 
     @property
     def session_reused(self) -> bool:
         """Whether the handshake was by a session or another pre-shared key."""
-        return self._engine is not None and self._engine.resumed
+        return self._engine is not None and self._engine.outcome.resumed
 
     @property
     def early_data_accepted(self) -> bool | None:
         """Whether the server took the client's early data; None where none was offered."""
         engine = self._engine
-        if engine is None or not engine.early_data_offered:
+        if engine is None or not engine.outcome.early_data_offered:
             return None
-        return bool(engine.early_data_accepted)
+        return bool(engine.outcome.early_data_accepted)
 
     @property
     def max_early_data(self) -> int:

@@ -251,9 +251,9 @@ def trace_session() -> Session:
             client.do_handshake()
         else:
             client.read(record)
-            if client.engine.sessions:
+            if client.engine.outcome.sessions:
                 break
-    (session,) = client.engine.sessions
+    (session,) = client.engine.outcome.sessions
     return session
 
 
@@ -312,26 +312,26 @@ def test_client(trace: Trace, cut: bool) -> None:
     assert engine.established
     assert engine.close_notify_sent
     assert engine.close_notify_received
-    assert engine.cipher_suite == CipherSuite.TLS_AES_128_GCM_SHA256
-    assert engine.group == (NamedGroup.secp256r1 if trace.section == RETRIED else NamedGroup.x25519)
+    assert engine.outcome.suite.code == CipherSuite.TLS_AES_128_GCM_SHA256
+    assert engine.outcome.group == (NamedGroup.secp256r1 if trace.section == RETRIED else NamedGroup.x25519)
     resumed = trace.section == RESUMED
-    assert engine.resumed == engine.early_data_accepted == engine.early_data_offered == resumed
+    assert engine.outcome.resumed == engine.outcome.early_data_accepted == engine.outcome.early_data_offered == resumed
     if resumed:
         # The certificate is the one of section 3; nobody signs anything.
         trace_of_the_server = rfc8448.traces()[SIMPLE]
-        assert engine.signature_scheme == 0
-        assert engine.early_exporter_secret.reveal() == trace.secret("e exp master")
+        assert engine.outcome.signature_scheme == 0
+        assert engine.outcome.early_exporter_secret == trace.secret("e exp master")
     else:
         trace_of_the_server = trace
-        assert engine.signature_scheme == TraceKey(trace, "server").scheme
-        assert engine.early_exporter_secret is None
+        assert engine.outcome.signature_scheme == TraceKey(trace, "server").scheme
+        assert engine.outcome.early_exporter_secret is None
     identity = trace_identity(trace_of_the_server, "server")
-    assert engine.peer_certificates == identity.certificates
-    assert engine.exporter_secret.reveal() == trace.secret("exp master")
-    assert engine.protocol_name is None
+    assert engine.outcome.peer_certificates == identity.certificates
+    assert engine.outcome.exporter_secret == trace.secret("exp master")
+    assert engine.outcome.protocol_name is None
     assert log == key_log(trace)
     tickets = [m for _, m in trace.messages("server") if m[0] == HandshakeType.new_session_ticket]
-    assert len(engine.sessions or ()) == len(tickets) == (trace.section == SIMPLE)
+    assert len(engine.outcome.sessions or ()) == len(tickets) == (trace.section == SIMPLE)
 
 
 def test_session_of_the_client() -> None:
@@ -551,10 +551,10 @@ def test_server_of_the_resumed_trace(given_to_the_server: Callable[[Trace], None
     server = Driver(config, True)
     server.receive(hello.complete)
     assert server.do_handshake() == SSLErrorCode.WANT_READ
-    assert server.engine.resumed
-    assert server.engine.early_data_accepted
+    assert server.engine.outcome.resumed
+    assert server.engine.outcome.early_data_accepted
     assert log[:2] == key_log(trace)[:2]
-    assert server.engine.early_exporter_secret.reveal() == trace.secret("e exp master")
+    assert server.engine.outcome.early_exporter_secret == trace.secret("e exp master")
     assert check_resumed_flight(trace, server.output, log[2:]).early_data
     server.receive(early_data.complete)
     assert server.do_handshake() == SSLErrorCode.WANT_READ
@@ -569,8 +569,8 @@ def test_server_of_the_resumed_trace(given_to_the_server: Callable[[Trace], None
     server = Driver(config, True)
     server.receive(hello.complete + early_data.complete)
     assert server.do_handshake() == SSLErrorCode.WANT_READ
-    assert server.engine.resumed
-    assert not server.engine.early_data_accepted
+    assert server.engine.outcome.resumed
+    assert not server.engine.outcome.early_data_accepted
     assert not check_resumed_flight(trace, server.output, log).early_data
     assert server.engine.take_early_data_received(1024) == b""
     assert server.engine.early_data_is_over
@@ -632,9 +632,9 @@ def test_server_with_the_clients_of_the_traces(trace: Trace) -> None:
     # Early secrets are the client's alone: the server does not know the PSK.
     assert logs[0][-5:] == logs[1]
     assert logs[0][:-5] == (key_log(trace)[:2] if trace.section == RESUMED else [])
-    assert not client.engine.resumed
-    assert server.engine.server_name == "server"
-    assert server.engine.signature_scheme == SignatureScheme.rsa_pss_rsae_sha256
+    assert not client.engine.outcome.resumed
+    assert server.engine.outcome.server_name == "server"
+    assert server.engine.outcome.signature_scheme == SignatureScheme.rsa_pss_rsae_sha256
     for sender, receiver in ((client, server), (server, client)):
         sender.output = b""
         assert sender.engine.write(b"payload", 0) == 7

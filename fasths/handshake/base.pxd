@@ -9,6 +9,7 @@ from fasths.crypto.key_schedule cimport (
     Transcript,
 )
 from fasths.handshake.configuration cimport Configuration, Signers
+from fasths.handshake.outcome cimport Outcome
 from fasths.handshake.session cimport Session
 from fasths.wire.messages cimport Certificate, CertificateRequest
 
@@ -51,57 +52,6 @@ cdef class RecordSizeLimits:
 
     cdef int send
     cdef int receive
-
-
-@cython.final
-cdef class Outcome:
-    """What a handshake negotiated."""
-
-    cdef Suite suite
-    # 0 until it is negotiated.
-    cdef int version
-    cdef int group
-    cdef int signature_scheme
-    cdef bytes protocol_name
-    cdef str server_name
-    cdef str hostname
-    # What the peer showed: a chain in DER, or one SubjectPublicKeyInfo.
-    cdef tuple peer_certificates
-    cdef bint raw_public_key
-    # DER of what the peer sent, parsed certificates of the trust store.
-    cdef tuple verified_chain
-    cdef bytes ocsp_response
-    cdef tuple signed_certificate_timestamps
-    # The identity that was shown to the peer, and the type of certificate that a client shows.
-    cdef object identity
-    cdef bytes identity_digest
-    cdef int client_certificate_type
-    # The Context that a callback chose in place of the connection's own.
-    cdef object context
-    cdef bint resumed
-    # Whether an external pre-shared key is what both sides are known by, in the handshake that all
-    # comes from.
-    cdef bint by_external_psk
-    # Whether a client can use tickets, and how much early data the one that it offered permits.
-    cdef bint takes_tickets
-    cdef long long max_early_data_size
-    # When the handshake was that a resumed connection comes from, else 0.
-    cdef double authenticated
-    # Whether the client can be asked to authenticate itself once the handshake is done.
-    cdef bint post_handshake_auth
-    cdef bytes exporter_secret
-    cdef bytes early_exporter_secret
-    # TLS 1.2: whether the master secret is bound to the handshake (RFC 7627), and the first
-    # Finished (RFC 5929, 3.1). The exporter works with the randoms.
-    cdef bint extended_master_secret
-    cdef bytes tls_unique
-    cdef bytes client_random
-    cdef bytes server_random
-    # Whether early data was offered, and whether it was accepted.
-    cdef bint early_data_offered
-    cdef bint early_data_accepted
-    # What can be resumed: a client's tickets, the newest last.
-    cdef list sessions
 
 
 ctypedef int (*Step)(Handshake, bytes) except -1

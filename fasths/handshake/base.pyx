@@ -82,12 +82,6 @@ cdef class RecordSizeLimits:
     pass
 
 
-cdef class Outcome:
-
-    def __cinit__(self):
-        self.identity_digest = b""
-
-
 cdef void report_unraisable(object error) noexcept:
     """Give an error that nobody can be told of to sys.unraisablehook."""
     raise error

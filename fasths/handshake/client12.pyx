@@ -17,11 +17,7 @@ from fasths.handshake.handshake12 cimport *
 from fasths.handshake.session cimport MAX_TICKET_LIFETIME, Session
 from fasths.wire.constants cimport *
 from fasths.wire.extensions cimport IN_SERVER_HELLO_12, contains_u16, require_offered
-from fasths.wire.messages cimport (
-    Certificate,
-    CertificateRequest,
-    encode_certificate_verify,
-)
+from fasths.wire.messages cimport CertificateRequest, encode_certificate_verify
 from fasths.wire.messages12 cimport *
 
 from fasths.wire.errors import (

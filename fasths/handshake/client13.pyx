@@ -10,7 +10,7 @@ from libc.stdint cimport uint64_t
 
 from fasths.crypto.aead cimport Suite, find_suite
 from fasths.crypto.groups cimport KeyExchange
-from fasths.crypto.key_schedule cimport EarlySecret, Hash, TrafficSecret, Transcript, find_hash
+from fasths.crypto.key_schedule cimport EarlySecret, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
 from fasths.handshake.client cimport choose_certificate_types
 from fasths.handshake.client12 cimport go_on_as_client_12

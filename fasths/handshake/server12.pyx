@@ -1,7 +1,7 @@
 # The server's side of a TLS 1.2 handshake (RFC 5246, 7.3), from the ClientHello on.
 #
-# It is answered in a row of decisions, any of which the application may be asked for: which session,
-# which identity, and the signature. Nothing is sent before all of them are made.
+# It is answered in a row of decisions, any of which the application may be asked for: which
+# session, which identity, and the signature. Nothing is sent before all of them are made.
 
 import os
 import time

@@ -11,7 +11,8 @@ cdef enum:
 cdef class Session:
     cdef readonly int version_code
     cdef readonly int suite_code
-    # The PSK, or the master secret of TLS 1.2. A PSK is derived from the other two where it is not there yet.
+    # The PSK, or the master secret of TLS 1.2. A PSK is derived from the other two where it is not
+    # there yet.
     cdef bytes secret
     cdef bytes resumption_secret
     cdef bytes ticket_nonce

@@ -20,7 +20,7 @@ from fasths.wire.reader cimport (
     remaining,
     take_rest,
 )
-from fasths.wire.constants cimport VERSION_TLSv1_2, VERSION_TLSv1_3
+from fasths.wire.constants cimport VERSION_TLSv1_2
 from fasths.wire.writer cimport Writer
 
 from fasths.crypto.aead import find_suite
