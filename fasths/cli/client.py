@@ -34,6 +34,8 @@ examples:
       send a request and print the answer
   python -m fasths client --ca-file ca.pem --groups secp384r1 --trace localhost:4433
       trust one CA only, offer one group only, show every message
+  python -m fasths client --connect-only --max-version 1.2 example.com
+      see what a server does with clients that have TLS 1.2 only
   python -m fasths client --cert me.pem --key me.key [::1]:4433
       answer a server that asks for a certificate
   python -m fasths client --connect-only --session-out session example.com
@@ -225,7 +227,7 @@ def save_session(conn: fasths.Connection, arguments: argparse.Namespace) -> None
         return
     if conn.session is None:
         if not arguments.quiet:
-            report.say(f"no session ticket arrived; {path} is not written")
+            report.say(f"nothing arrived to resume this with; {path} is not written")
         return
     try:
         resumption.save_session(path, conn.session)
@@ -246,7 +248,10 @@ def describe(conn: fasths.Connection, arguments: argparse.Namespace) -> str:
         verification = "not done"
     rows = report.negotiated(conn)
     if arguments.early_data is not None:
-        rows.append(("Early data", report.early_data(conn)))
+        told = report.early_data(conn)
+        if conn.version == fasths.TLSVersion.TLSv1_2:
+            told = "none, because TLS 1.2 has none"
+        rows.append(("Early data", told))
     rows.append(("Verification", verification))
     policy = fasths.StaplePolicy[arguments.staple_policy.upper()] if arguments.status else None
     text = report.columns([*rows, *report.revocation(conn, policy)])

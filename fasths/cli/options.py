@@ -20,6 +20,16 @@ DEFAULT_PORT = 443
 DEFAULT_SERVER_PORT = 4433
 KEYLOG_VARIABLE = "SSLKEYLOGFILE"
 
+# By what argparse calls them, flags of what TLS 1.3 has alone: the flag, and what it is about.
+TLS13_FLAGS = {
+    "early_data": ("--early-data", "early data (0-RTT)"),
+    "psk": ("--psk", "pre-shared keys here"),
+    "key_share_groups": ("--key-share-groups", "key shares in its first message"),
+    "post_handshake_auth": ("--post-handshake-auth", "authentication after the handshake"),
+    "certificate_compression": ("--certificate-compression", "compressed certificates"),
+    "padding": ("--padding", "padding of records"),
+}
+
 Member = TypeVar("Member", bound=IntEnum)
 
 
@@ -128,17 +138,25 @@ def add_protocol_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
         "a wrong one gets the list of the valid ones.",
     )
     group.add_argument(
-        "--min-version", type=tls_version, metavar="V", help="oldest version to accept"
+        "--min-version",
+        type=tls_version,
+        metavar="V",
+        help="oldest version to use, 1.2 or 1.3 (default: 1.2)",
     )
     group.add_argument(
-        "--max-version", type=tls_version, metavar="V", help="newest version to offer"
+        "--max-version",
+        type=tls_version,
+        metavar="V",
+        help="newest version to use, 1.2 or 1.3 (default: 1.3)",
     )
     group.add_argument(
         "--cipher-suites",
         "--ciphers",
         type=name_list(fasths.CipherSuite, "cipher suite"),
         metavar="LIST",
-        help="for example TLS_AES_128_GCM_SHA256,TLS_CHACHA20_POLY1305_SHA256",
+        help="of all versions in one list, for example "
+        "TLS_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256; a version that none of "
+        "them is for is turned off",
     )
     group.add_argument(
         "--groups",
@@ -152,13 +170,18 @@ def add_protocol_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
             type=name_list(fasths.NamedGroup, "group"),
             metavar="LIST",
             help="groups to send a key share for at once; a server that wants another one "
-            "has to ask for it (HelloRetryRequest)",
+            "has to ask for it (HelloRetryRequest); TLS 1.3",
         )
     group.add_argument(
         "--signature-schemes",
         type=name_list(fasths.SignatureScheme, "signature scheme"),
         metavar="LIST",
-        help="for example ed25519,ecdsa_secp256r1_sha256",
+        help="for example ed25519,ecdsa_secp256r1_sha256; rsa_pkcs1_* sign in TLS 1.2 only",
+    )
+    group.add_argument(
+        "--require-extended-master-secret",
+        action="store_true",
+        help="refuse a peer that has TLS 1.2 without extended_master_secret (RFC 7627)",
     )
     group.add_argument(
         "--alpn",
@@ -172,7 +195,8 @@ def add_protocol_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
         type=name_list(fasths.CertificateCompressionAlgorithm, "algorithm"),
         default=(),
         metavar="LIST",
-        help="how certificates may be compressed: zlib, and brotli and zstd if they are installed",
+        help="how certificates may be compressed: zlib, and brotli and zstd if they are "
+        "installed; TLS 1.3",
     )
     group.add_argument(
         "--record-size-limit",
@@ -185,7 +209,7 @@ def add_protocol_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
         type=whole,
         default=0,
         metavar="BYTES",
-        help="pad each record to a multiple of so many bytes (default: no padding)",
+        help="pad each record to a multiple of so many bytes; TLS 1.3 (default: no padding)",
     )
 
 
@@ -220,7 +244,7 @@ def add_identity_flags(parser: argparse.ArgumentParser, *, client: bool) -> None
         group.add_argument(
             "--post-handshake-auth",
             action="store_true",
-            help="let the server ask for the certificate after the handshake as well",
+            help="let the server ask for the certificate after the handshake as well; TLS 1.3",
         )
     else:
         group.add_argument(
@@ -310,6 +334,8 @@ def add_output_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup
 
 def build_context(arguments: argparse.Namespace, *, client: bool, **others: Any) -> fasths.Context:
     """The Context that the flags, and others, describe; what is wrong with it is a usage error."""
+    if not may_use_tls13(arguments):
+        check_for_tls12(arguments)
     defaults = {
         "minimum_version": arguments.min_version,
         "maximum_version": arguments.max_version,
@@ -331,6 +357,7 @@ def build_context(arguments: argparse.Namespace, *, client: bool, **others: Any)
             certificate_compression=arguments.certificate_compression,
             record_size_limit=arguments.record_size_limit,
             record_padding=arguments.padding,
+            require_extended_master_secret=arguments.require_extended_master_secret,
             keylog=arguments.keylog or os.environ.get(KEYLOG_VARIABLE) or None,
             **settings,
             **others,
@@ -339,6 +366,23 @@ def build_context(arguments: argparse.Namespace, *, client: bool, **others: Any)
         usage_error(arguments, describe_os_error(error))
     except (TypeError, ValueError) as error:
         usage_error(arguments, str(error))
+
+
+def may_use_tls13(arguments: argparse.Namespace) -> bool:
+    if arguments.max_version not in (None, fasths.TLSVersion.TLSv1_3):
+        return False
+    # RFC 8446, B.4: the names of its suites say nothing of a key exchange, and so have no WITH.
+    suites: Sequence[fasths.CipherSuite] | None = arguments.cipher_suites
+    return suites is None or any("_WITH_" not in suite.name for suite in suites)
+
+
+def check_for_tls12(arguments: argparse.Namespace) -> None:
+    """A flag that could do nothing is a usage error."""
+    for name, (flag, what) in TLS13_FLAGS.items():
+        if getattr(arguments, name, None):
+            usage_error(
+                arguments, f"{flag} needs TLS 1.3, which is turned off: TLS 1.2 has no {what}"
+            )
 
 
 def client_settings(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -47,6 +47,10 @@ def member_name(member: IntEnum | None) -> str:
     return member.name if member is not None else NONE
 
 
+def yes_or_no(value: bool | None) -> str:
+    return NONE if value is None else "yes" if value else "no"
+
+
 def negotiated(conn: fasths.Connection) -> list[tuple[str, str]]:
     """Name and value of what the handshake settled, in the order in which one asks."""
     version = conn.version
@@ -55,6 +59,7 @@ def negotiated(conn: fasths.Connection) -> list[tuple[str, str]]:
         ("Cipher suite", member_name(conn.cipher_suite)),
         ("Group", member_name(conn.group)),
         ("Signature scheme", member_name(conn.signature_scheme)),
+        ("Extended master secret", yes_or_no(conn.extended_master_secret)),
         ("ALPN", printable(conn.alpn_protocol) if conn.alpn_protocol is not None else NONE),
         ("Server name", printable(conn.server_name) if conn.server_name is not None else NONE),
         ("Handshake", "resumed" if conn.session_reused else "full"),

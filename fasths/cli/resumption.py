@@ -43,13 +43,14 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--session-out",
         metavar="FILE",
-        help="write the newest session to FILE at the end; who has it can read what is resumed",
+        help="write the newest session to FILE at the end; who has it can read what is resumed, "
+        "and in TLS 1.2 the connection that it is from, too",
     )
     group.add_argument(
         "--early-data",
         metavar="FILE",
         help="send FILE with the first message of a resumed connection (0-RTT), where that can "
-        "be, and after the handshake where not. It can be replayed",
+        "be, and after the handshake where not, as always in TLS 1.2. It can be replayed",
     )
     _add_psk_flags(group)
 
@@ -60,7 +61,8 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         "--tickets",
         type=options.whole,
         metavar="N",
-        help="session tickets after a full handshake; 0: none (default: 2)",
+        help="session tickets after a full handshake (default: 2). In TLS 1.2 it is one, or a "
+        "session id. 0: none of either",
     )
     group.add_argument(
         "--ticket-keys",
@@ -78,8 +80,8 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
         "--early-data",
         type=options.whole,
         metavar="BYTES",
-        help="take so much 0-RTT data from a client that resumes (default: none). It can be "
-        "replayed where servers do not share a --session-store",
+        help="take so much 0-RTT data from a client that resumes; TLS 1.3 (default: none). It can "
+        "be replayed where servers do not share a --session-store",
     )
     _add_psk_flags(group)
 
@@ -91,8 +93,8 @@ def _add_psk_flags(group: argparse._ArgumentGroup) -> None:
         type=psk,
         default=[],
         metavar="IDENTITY:HEX",
-        help="a pre-shared key from elsewhere; may be repeated. For tests: others on this machine "
-        "can see it",
+        help="a pre-shared key from elsewhere, for TLS 1.3; may be repeated. For tests: others on "
+        "this machine can see it",
     )
     group.add_argument(
         "--psk-hash",

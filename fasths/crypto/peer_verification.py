@@ -42,7 +42,7 @@ class PeerCertificate:
     """What the handshake needs of a peer's certificate, the first one of those it sent.
 
     certificates: the DER of all that were sent. public_key: the certificate's key, or None where
-    TLS 1.3 cannot use it. signature_schemes: codes of the schemes that the key can make, none for
+    TLS cannot use it. signature_schemes: codes of the schemes that the key can make, none for
     such a key.
     """
 
@@ -176,7 +176,7 @@ class PeerVerifier:
 def parse_peer(certificates: tuple[bytes, ...]) -> PeerCertificate:
     """The peer that sent these certificates (DER, its own first), which are not verified.
 
-    A key that TLS 1.3 cannot use is not refused here: there are no schemes for it.
+    A key that TLS cannot use is not refused here: there are no schemes for it.
     CertificateError: there is no certificate, or one cannot be parsed.
     """
     return PeerCertificate(certificates, *_key_and_schemes(_parse(certificates)[0]))

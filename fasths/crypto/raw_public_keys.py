@@ -39,7 +39,7 @@ class RawPublicKey:
         """From a SubjectPublicKeyInfo.
 
         CertificateError: it cannot be parsed (bad_certificate), or the key is of a kind that
-        TLS 1.3 cannot use (unsupported_certificate).
+        TLS cannot use (unsupported_certificate).
         """
         der = bytes(der)
         try:
@@ -53,7 +53,7 @@ class RawPublicKey:
             raise CertificateError("the peer's public key cannot be parsed") from None
         if not schemes:
             raise CertificateError(
-                "the peer's public key is of a kind that TLS 1.3 cannot use",
+                "the peer's public key is of a kind that TLS cannot use",
                 alert=AlertDescription.unsupported_certificate,
             )
         self.der = der
@@ -76,9 +76,9 @@ def public_key_of(private_key: PrivateKeyTypes) -> bytes:
     The library does not tell an RSASSA-PSS key from other RSA keys once it is loaded: it becomes
     one of the latter, and signs with the rsa_pss_rsae schemes.
 
-    ValueError: TLS 1.3 has no signature scheme for this kind of key.
+    ValueError: TLS has no signature scheme for this kind of key.
     """
     public_key = private_key.public_key()
     if not schemes_of_key(public_key):
-        raise ValueError("TLS 1.3 has no signature scheme for this kind of key")
+        raise ValueError("TLS has no signature scheme for this kind of key")
     return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -59,7 +59,7 @@ cpdef SealingKey sealing_key_12(Suite suite, bytes key, bytes iv):
     """The key that protects what is sent in TLS 1.2; iv: as much of the nonce as is derived."""
     cdef SealingKey12 result = SealingKey12.__new__(SealingKey12)
     result.aead = suite.aead(key)
-    memcpy(result.iv, PyBytes_AS_STRING(iv), suite.iv_length)
+    copy_iv(result.iv, suite, iv)
     # There is no KeyUpdate in TLS 1.2.
     result.limit = suite.records_per_key
     result.prefix = suite.explicit_nonce_length
@@ -71,9 +71,16 @@ cpdef OpeningKey opening_key_12(Suite suite, bytes key, bytes iv):
     """The key that opens what was sent in TLS 1.2; iv: as much of the nonce as is derived."""
     cdef OpeningKey12 result = OpeningKey12.__new__(OpeningKey12)
     result.aead = suite.aead(key)
-    memcpy(result.iv, PyBytes_AS_STRING(iv), suite.iv_length)
+    copy_iv(result.iv, suite, iv)
     result.prefix = suite.explicit_nonce_length
     return result
+
+
+cdef int copy_iv(uint8_t* to, Suite suite, bytes iv) except -1:
+    if PyBytes_GET_SIZE(iv) != suite.iv_length:
+        raise ValueError("the iv has not the length that goes with the cipher suite")
+    memcpy(to, PyBytes_AS_STRING(iv), suite.iv_length)
+    return 0
 
 
 cdef int write_u64(uint8_t* at, uint64_t value) noexcept:
@@ -274,7 +281,8 @@ cdef class OpeningKey12(OpeningKey):
         Peers count, or draw at random. All nonces since a peer began to count are known here, and
         of random ones the last.
         """
-        if self.has_nonces and self.first_nonce <= nonce <= self.last_nonce:
+        # A peer that counts may pass the end of the numbers; the differences wrap as well.
+        if self.has_nonces and nonce - self.first_nonce <= self.last_nonce - self.first_nonce:
             raise IllegalParameter("the peer used an explicit nonce again")
         if not self.has_nonces or nonce != self.last_nonce + 1:
             self.first_nonce = nonce
