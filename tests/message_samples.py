@@ -15,7 +15,7 @@ from wire_format import (
     vector,
 )
 
-from fasths.wire import messages
+from fasths.wire import messages, messages12
 from fasths.wire.codes import ExtensionType, HandshakeType
 
 X = ExtensionType
@@ -126,6 +126,69 @@ def key_update(request_update=0):
     return message(HandshakeType.key_update, u8(request_update))
 
 
+# The messages of TLS 1.2 that are other than those above.
+
+
+def server_hello_12(*each, version=0x0303, session_id=SESSION_ID, compression=0, block=None):
+    return message(
+        HandshakeType.server_hello,
+        u16(version),
+        RANDOM,
+        vector(1, session_id),
+        u16(0xC02B),
+        u8(compression),
+        extensions(*each) if block is None else block,
+    )
+
+
+def certificate_12(*certificates):
+    return message(
+        HandshakeType.certificate, vector(3, *(vector(3, each) for each in certificates))
+    )
+
+
+def raw_public_key_12(public_key_info=b"public key"):
+    return message(HandshakeType.certificate, vector(3, public_key_info))
+
+
+def certificate_status_message(response=b"response", status_type=1):
+    return message(HandshakeType.certificate_status, u8(status_type), vector(3, response))
+
+
+def server_ecdh_params(group=0x001D, public=b"share"):
+    return join(u8(3), u16(group), vector(1, public))
+
+
+def server_key_exchange(params=None, algorithm=0x0403, signature=b"signature"):
+    params = server_ecdh_params() if params is None else params
+    return message(HandshakeType.server_key_exchange, params, u16(algorithm), vector(2, signature))
+
+
+def certificate_request_12(types=b"\x40\1", algorithms=(0x0403, 0x0401), authorities=(b"name",)):
+    return message(
+        HandshakeType.certificate_request,
+        vector(1, types),
+        vector(2, u16(*algorithms)),
+        vector(2, *(vector(2, name) for name in authorities)),
+    )
+
+
+def server_hello_done():
+    return message(HandshakeType.server_hello_done)
+
+
+def client_key_exchange(public=b"share"):
+    return message(HandshakeType.client_key_exchange, vector(1, public))
+
+
+def new_session_ticket_12(ticket=b"ticket", ticket_lifetime_hint=7200):
+    return message(HandshakeType.new_session_ticket, u32(ticket_lifetime_hint), vector(2, ticket))
+
+
+def hello_request():
+    return message(HandshakeType.hello_request)
+
+
 # The decoders take bytes and nothing derived from them.
 
 
@@ -173,7 +236,47 @@ def decode_key_update(data):
     return messages.decode_key_update(bytes(data))
 
 
-UNKNOWN = [extension(code, b"anything") for code in (*GREASE, 0x4A4B, X.ec_point_formats)]
+def decode_server_hello_12(data):
+    return messages12.decode_server_hello_12(bytes(data))
+
+
+def decode_certificate_12(data, maximum=10):
+    return messages12.decode_certificate_12(bytes(data), maximum)
+
+
+def decode_raw_public_key_12(data):
+    return messages12.decode_raw_public_key_12(bytes(data))
+
+
+def decode_certificate_status_message(data):
+    return messages12.decode_certificate_status_message(bytes(data))
+
+
+def decode_server_key_exchange(data):
+    return messages12.decode_server_key_exchange(bytes(data))
+
+
+def decode_certificate_request_12(data):
+    return messages12.decode_certificate_request_12(bytes(data))
+
+
+def decode_server_hello_done(data):
+    return messages12.decode_server_hello_done(bytes(data))
+
+
+def decode_client_key_exchange(data):
+    return messages12.decode_client_key_exchange(bytes(data))
+
+
+def decode_new_session_ticket_12(data):
+    return messages12.decode_new_session_ticket_12(bytes(data))
+
+
+def decode_hello_request(data):
+    return messages12.decode_hello_request(bytes(data))
+
+
+UNKNOWN = [extension(code, b"anything") for code in (*GREASE, 0x4A4B, X.quic_transport_parameters)]
 CLIENT_HELLO = client_hello(
     extension(X.server_name, vector(2, u8(0), vector(2, b"Example.COM"))),
     extension(GREASE[0]),
@@ -197,6 +300,10 @@ CLIENT_HELLO = client_hello(
     extension(X.post_handshake_auth),
     extension(X.early_data),
     extension(X.padding, bytes(20)),
+    extension(X.session_ticket, b"ticket"),
+    extension(X.extended_master_secret),
+    extension(X.renegotiation_info, vector(1)),
+    extension(X.ec_point_formats, vector(1, u8(0, 1))),
     extension(X.psk_key_exchange_modes, vector(1, u8(1, 0))),
     extension(
         X.pre_shared_key,
@@ -234,6 +341,19 @@ CERTIFICATE = certificate(
     context=b"context",
 )
 NEW_SESSION_TICKET = new_session_ticket(extension(X.early_data, u32(0x4000)))
+SERVER_HELLO_12 = server_hello_12(
+    extension(X.renegotiation_info, vector(1, b"connection")),
+    extension(X.server_name),
+    extension(X.extended_master_secret),
+    extension(X.session_ticket),
+    extension(X.status_request),
+    extension(X.ec_point_formats, vector(1, u8(0, 1, 2))),
+    extension(X.application_layer_protocol_negotiation, vector(2, vector(1, b"h2"))),
+    timestamps(b"first", b"second"),
+    extension(X.record_size_limit, u16(0x0400)),
+    extension(X.client_certificate_type, u8(0)),
+    extension(X.server_certificate_type, u8(2)),
+)
 
 # A full message of each type, with its decoder.
 FULL = {
@@ -249,6 +369,16 @@ FULL = {
     "EndOfEarlyData": (decode_end_of_early_data, end_of_early_data()),
     "NewSessionTicket": (decode_new_session_ticket, NEW_SESSION_TICKET),
     "KeyUpdate": (decode_key_update, key_update(1)),
+    "ServerHello of TLS 1.2": (decode_server_hello_12, SERVER_HELLO_12),
+    "Certificate of TLS 1.2": (decode_certificate_12, certificate_12(b"leaf", b"issuer")),
+    "raw public key of TLS 1.2": (decode_raw_public_key_12, raw_public_key_12()),
+    "CertificateStatus": (decode_certificate_status_message, certificate_status_message()),
+    "ServerKeyExchange": (decode_server_key_exchange, server_key_exchange()),
+    "CertificateRequest of TLS 1.2": (decode_certificate_request_12, certificate_request_12()),
+    "ServerHelloDone": (decode_server_hello_done, server_hello_done()),
+    "ClientKeyExchange": (decode_client_key_exchange, client_key_exchange()),
+    "NewSessionTicket of TLS 1.2": (decode_new_session_ticket_12, new_session_ticket_12()),
+    "HelloRequest": (decode_hello_request, hello_request()),
 }
 of_full_messages = pytest.mark.parametrize(("decode", "data"), FULL.values(), ids=FULL)
 

@@ -205,6 +205,7 @@ def test_wrong_ciphertext_gives_another_secret():
 S = SignatureScheme
 PSS_SCHEMES = (S.rsa_pss_pss_sha256, S.rsa_pss_pss_sha384, S.rsa_pss_pss_sha512)
 RSAE_SCHEMES = (S.rsa_pss_rsae_sha256, S.rsa_pss_rsae_sha384, S.rsa_pss_rsae_sha512)
+PKCS1_SCHEMES = (S.rsa_pkcs1_sha256, S.rsa_pkcs1_sha384, S.rsa_pkcs1_sha512)
 SCHEMES = {
     "ecdsa": (S.ecdsa_secp256r1_sha256,),
     "ecdsa384": (S.ecdsa_secp384r1_sha384,),
@@ -228,6 +229,8 @@ def signed_by_hand(key, scheme, content):
     if scheme in PSS_SCHEMES + RSAE_SCHEMES:
         salt = padding.PSS(padding.MGF1(algorithm), algorithm.digest_size)
         return key.sign(content, salt, algorithm)
+    if scheme in PKCS1_SCHEMES:
+        return key.sign(content, padding.PKCS1v15(), algorithm)
     if "ecdsa" in scheme.name:
         return key.sign(content, ec.ECDSA(algorithm))
     return key.sign(content)
@@ -309,7 +312,7 @@ def test_signature_by_a_key_too_small_for_its_scheme_is_refused():
         verify(leaf.certificate, S.rsa_pss_rsae_sha512, bytes(128))
 
 
-# Keys of certificates that TLS 1.3 cannot use, as SubjectPublicKeyInfo.
+# Keys of certificates that TLS cannot use, as SubjectPublicKeyInfo.
 
 
 def public_key_info(key):
@@ -394,6 +397,110 @@ def test_pss_key_for_one_hash_is_refused_with_another():
 @pytest.mark.parametrize("key_type", SCHEMES)
 def test_schemes_of_key(leaves, key_type):
     assert signature_schemes(leaves[key_type].certificate) == SCHEMES[key_type]
+
+
+# --- Signatures in TLS 1.2
+
+P256_SHA256, P384_SHA384, P521_SHA512 = (
+    S.ecdsa_secp256r1_sha256,
+    S.ecdsa_secp384r1_sha384,
+    S.ecdsa_secp521r1_sha512,
+)
+SCHEMES_12 = {
+    **SCHEMES,
+    "ecdsa": (P256_SHA256, P384_SHA384, P521_SHA512),
+    "ecdsa384": (P384_SHA384, P256_SHA256, P521_SHA512),
+    "ecdsa521": (P521_SHA512, P256_SHA256, P384_SHA384),
+    "rsa": RSAE_SCHEMES + PKCS1_SCHEMES,
+}
+of_schemes_12 = pytest.mark.parametrize(
+    ("key_type", "scheme"),
+    [(key_type, scheme) for key_type, schemes in SCHEMES_12.items() for scheme in schemes],
+)
+
+
+def verify_12(leaf, scheme, signature, content=CONTENT):
+    schemes = signatures.tls12_schemes(signature_schemes(leaf.certificate))
+    return signatures.verify(leaf.key.public_key(), schemes, scheme, signature, content)
+
+
+@pytest.mark.parametrize("key_type", SCHEMES_12)
+def test_schemes_of_key_in_tls_1_2(leaves, key_type):
+    """RFC 8446, 4.2.3: curves are not bound to hashes, and PKCS #1 v1.5 may sign."""
+    schemes = signature_schemes(leaves[key_type].certificate)
+    assert signatures.tls12_schemes(schemes) == SCHEMES_12[key_type]
+    # A connection does not make the answer again.
+    assert signatures.tls12_schemes(tuple(schemes)) is signatures.tls12_schemes((*schemes,))
+
+
+def test_key_of_no_use_has_no_schemes_in_tls_1_2_either():
+    assert signatures.tls12_schemes(()) == ()
+    with pytest.raises(CertificateError, match="TLS cannot use"):
+        signatures.verify(None, (), S.rsa_pkcs1_sha256, bytes(64), CONTENT)
+
+
+@of_schemes_12
+def test_signature_in_tls_1_2(leaves, key_type, scheme):
+    leaf = leaves[key_type]
+    signature = signatures.sign(leaf.key, scheme, CONTENT)
+    for each in (signature, signed_by_hand(leaf.key, scheme, CONTENT)):
+        assert verify_12(leaf, scheme, each) == 0
+        with pytest.raises(DecryptError):
+            verify_12(leaf, scheme, each, CONTENT + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("key_type", "scheme"),
+    [
+        (key_type, scheme)
+        for key_type in SCHEMES_12
+        for scheme in S
+        if scheme not in SCHEMES_12[key_type]
+    ],
+)
+def test_scheme_that_does_not_fit_the_key_in_tls_1_2_is_refused(leaves, key_type, scheme):
+    with pytest.raises(IllegalParameter):
+        verify_12(leaves[key_type], scheme, bytes(64))
+
+
+@of_schemes_12
+def test_signature_under_the_name_of_another_scheme_is_refused(leaves, key_type, scheme):
+    """Another hash, or another padding."""
+    leaf = leaves[key_type]
+    signature = signatures.sign(leaf.key, scheme, CONTENT)
+    for other in SCHEMES_12[key_type]:
+        if other != scheme:
+            with pytest.raises(DecryptError):
+                verify_12(leaf, other, signature)
+
+
+@pytest.mark.parametrize("scheme", PKCS1_SCHEMES)
+def test_wrong_pkcs1_signature_is_refused(leaves, scheme):
+    leaf = leaves["rsa"]
+    signature = signatures.sign(leaf.key, scheme, CONTENT)
+    wrong = [b"", b"\0", signature[:-1], signature + b"\0", b"\0" + signature]
+    wrong += [bytes(len(signature)), b"\xff" * len(signature), bytes(1 << 16)]
+    wrong += [signature[:-1] + bytes((signature[-1] ^ 1,))]
+    wrong += [leaf.key.sign(CONTENT, padding.PKCS1v15(), hashes.SHA1())]
+    for each in wrong:
+        with pytest.raises(DecryptError) as refusal:
+            verify_12(leaf, scheme, each)
+        assert refusal.value.alert == AlertDescription.decrypt_error
+
+
+def test_rsa_key_too_small_for_a_salt_may_sign_with_pkcs1():
+    leaf = pki.make_leaf(key_type="rsa1024")
+    schemes = signatures.tls12_schemes(signature_schemes(leaf.certificate))
+    assert schemes == (*RSAE_SCHEMES[:2], *PKCS1_SCHEMES)
+    for scheme in schemes:
+        assert verify_12(leaf, scheme, signatures.sign(leaf.key, scheme, CONTENT)) == 0
+
+
+@pytest.mark.parametrize("scheme", S)
+def test_authentication_of_a_scheme(scheme):
+    """RFC 8422, 2.1 and 2.2: suites with ECDSA are also for EdDSA; 1 is ECDSA, and 2 RSA."""
+    expected = 2 if scheme.name.startswith("rsa_") else 1
+    assert signatures.authentication_of(scheme) == expected
 
 
 # --- Certificates of a peer

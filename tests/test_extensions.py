@@ -244,6 +244,21 @@ VALID = {
         # RFC 8449, 4: more than the protocol allows is no error of a client.
         for limit in (64, 16385, 16386, 0xFFFF)
     },
+    "extended_master_secret": (X.extended_master_secret, b"", "extended_master_secret", True),
+    "renegotiation_info": (X.renegotiation_info, vector(1), "renegotiation_info", b""),
+    "renegotiated_connection of 255 bytes": (
+        X.renegotiation_info,
+        vector(1, bytes(range(255))),
+        "renegotiation_info",
+        bytes(range(255)),
+    ),
+    "ec_point_formats": (X.ec_point_formats, vector(1, u8(0)), "ec_point_formats", b"\0"),
+    "255 point formats": (
+        X.ec_point_formats,
+        vector(1, bytes(range(255))),
+        "ec_point_formats",
+        bytes(range(255)),
+    ),
     "early_data": (X.early_data, b"", "early_data", True),
     "post_handshake_auth": (X.post_handshake_auth, b"", "post_handshake_auth", True),
 }
@@ -254,13 +269,20 @@ of_valid = pytest.mark.parametrize(("code", "data", "field", "value"), VALID.val
 def test_extension(code, data, field, value):
     hello = decode(code, data)
     assert getattr(hello, field) == value
-    assert hello.extension_types == 1 << code
+    assert hello.extension_types == bit(code)
 
 
-@pytest.mark.parametrize("code", [*GREASE, 63, 64, 0xFFFF, X.padding, X.use_srtp, X.heartbeat])
+def bit(code):
+    return 1 << code if code < 64 else 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [*GREASE, 63, 64, 0xFFFF, X.padding, X.use_srtp, X.heartbeat, X.encrypt_then_mac],
+)
 def test_extension_without_a_decoder_is_ignored(code):
     hello = decode(code, b"\xff" * 9)
-    assert hello.extension_types == (1 << code if code < 64 else 0)
+    assert hello.extension_types == bit(code)
 
 
 @pytest.mark.parametrize("data", [b"\0", b"\2", b"\xff" + status_request()[1:], b"\2anything"])
@@ -398,7 +420,12 @@ REFUSED = {
     "empty status_request": (X.status_request, b"", DecodeError),
     "status_request of its type alone": (X.status_request, b"\1", DecodeError),
     "status_request without extensions": (X.status_request, b"\1\0\0", DecodeError),
+    # renegotiation_info (RFC 5746, 3.2) and ec_point_formats (RFC 8422, 5.1.2)
+    "empty renegotiation_info": (X.renegotiation_info, b"", DecodeError),
+    "empty ec_point_formats": (X.ec_point_formats, b"", DecodeError),
+    "no point format": (X.ec_point_formats, vector(1), DecodeError),
     # Empty by definition
+    "extended_master_secret with data": (X.extended_master_secret, b"\0", DecodeError),
     "signed_certificate_timestamp with data": (
         X.signed_certificate_timestamp,
         vector(2, vector(2, b"timestamp")),
@@ -459,6 +486,12 @@ TABLE = {
     X.oid_filters: {CR},
     X.post_handshake_auth: {CH},
     X.signature_algorithms_cert: {CH, CR},
+    # Of TLS 1.2: where they may stand in TLS 1.3.
+    X.ec_point_formats: {CH},
+    X.encrypt_then_mac: {CH},
+    X.extended_master_secret: {CH},
+    X.session_ticket: {CH},
+    X.renegotiation_info: {CH},
 }
 
 

@@ -70,7 +70,31 @@ from fasths.wire.codes import HandshakeType
 
 
 def test_client_hello():
-    codes = (0, 43, 10, 13, 50, 51, 16, 44, 47, 5, 18, 27, 19, 20, 28, 49, 42, 21, 45, 41)
+    codes = (
+        0,
+        43,
+        10,
+        13,
+        50,
+        51,
+        16,
+        44,
+        47,
+        5,
+        18,
+        27,
+        19,
+        20,
+        28,
+        49,
+        42,
+        21,
+        35,
+        23,
+        11,
+        45,
+        41,
+    )
     assert fields(decode_client_hello(CLIENT_HELLO)) == {
         "legacy_version": 0x0303,
         "random": RANDOM,
@@ -93,6 +117,10 @@ def test_client_hello():
         "client_certificate_types": b"\0",
         "server_certificate_types": b"\2\0",
         "record_size_limit": 0x4001,
+        "session_ticket": b"ticket",
+        "extended_master_secret": True,
+        "renegotiation_info": b"",
+        "ec_point_formats": b"\0\1",
         "psk_identities": [(b"identity", 7)],
         "psk_binders": [bytes(32)],
         "psk_binders_size": 2 + 1 + 32,
@@ -199,6 +227,7 @@ def test_encrypted_extensions():
 def test_certificate_request():
     assert fields(decode_certificate_request(CERTIFICATE_REQUEST)) == {
         "certificate_request_context": b"context",
+        "certificate_types": None,
         "signature_algorithms": u16(0x0403, 0x0804),
         "signature_algorithms_cert": u16(0x0401),
         "certificate_authorities": vector(2, b"name"),
@@ -208,6 +237,7 @@ def test_certificate_request():
     }
     assert fields(decode_certificate_request(certificate_request(SIGNATURE_ALGORITHMS))) == {
         "certificate_request_context": b"",
+        "certificate_types": None,
         "signature_algorithms": u16(0x0403, 0x0804),
         "signature_algorithms_cert": None,
         "certificate_authorities": None,
