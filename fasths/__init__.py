@@ -1,4 +1,4 @@
-"""fasths: a fast TLS 1.3 engine with OpenSSL's do_handshake()/get_error() contract."""
+"""fasths: a fast engine of TLS 1.3 and 1.2 with OpenSSL's do_handshake()/get_error() contract."""
 
 from fasths.bio import BufferedBIO, MemoryBIO, SocketBIO, bio_pair
 from fasths.connection import Connection

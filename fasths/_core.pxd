@@ -57,7 +57,7 @@ cdef class Engine:
     cdef int take_early_data(self) except -1
     cdef int begin_version(self) except -1
     cdef int take_alert(self) except -1
-    cdef bint is_warning(self, int level) except -1
+    cdef bint is_warning(self, int level, int description) noexcept
     cdef int take_change_cipher_spec(self) except -1
     cdef int carry_out(self) except -1
     cdef int report_sent(self, list output) except -1

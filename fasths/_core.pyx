@@ -243,11 +243,14 @@ cdef class Engine:
             self.report("received", CONTENT_alert, self.reader.content[:2])
         if self.info_callback is not None:
             self.inform("alert received", alert_name(description))
+        # RFC 5246, 7.2: two levels, which mean nothing in TLS 1.3 (RFC 8446, 6).
+        if self.outcome.version == VERSION_TLSv1_2 and level != WARNING and level != FATAL:
+            raise DecodeError("an alert has an unknown level")
         if description == ALERT_close_notify:
             self.close_notify_received = True
             # RFC 8446, 6.1: whatever comes behind it is ignored.
             self.reader.discard()
-        elif description == ALERT_user_canceled or self.is_warning(level):
+        elif self.is_warning(level, description):
             self.warning_alerts += 1
             if self.warning_alerts > self.config.max_warning_alerts:
                 raise UnexpectedMessage("too many warning alerts")
@@ -256,16 +259,16 @@ cdef class Engine:
             raise PeerAlert(description)
         return 0
 
-    cdef bint is_warning(self, int level) except -1:
-        """Whether the connection goes on after an alert of this level (RFC 5246, 7.2).
+    cdef bint is_warning(self, int level, int description) noexcept:
+        """Whether the connection goes on after an alert (RFC 5246, 7.2).
 
-        In TLS 1.3 none is a warning (RFC 8446, 6.2). Servers of TLS 1.2 send some before their
-        ServerHello, as unrecognized_name (RFC 6066, 3).
+        In TLS 1.3 only user_canceled is a warning (RFC 8446, 6.1 and 6.2). Servers of TLS 1.2 send
+        some before their ServerHello, as unrecognized_name (RFC 6066, 3).
         """
         if self.outcome.version == VERSION_TLSv1_2:
-            if level != WARNING and level != FATAL:
-                raise DecodeError("an alert has an unknown level")
             return level == WARNING
+        if description == ALERT_user_canceled:
+            return True
         return (
             level == WARNING
             and not self.by_server
@@ -288,7 +291,11 @@ cdef class Engine:
             raise UnexpectedMessage("change_cipher_spec is not the one octet that it must be")
         if self.outcome.version == VERSION_TLSv1_2:
             return self.go_on(self.handshake.take_change_cipher_spec())
-        if self.complete or (self.by_server and not self.received_message):
+        if (
+            self.complete
+            or (self.by_server and not self.received_message)
+            or not self.config.has_tls13
+        ):
             raise UnexpectedMessage("change_cipher_spec does not belong here")
         self.change_cipher_specs += 1
         if self.change_cipher_specs > self.config.max_change_cipher_specs:
@@ -444,7 +451,9 @@ cdef class Engine:
         self.data_size = 0
         self.reader.discard()
         self.framing = None
-        # Without a master secret there is nothing to forget.
+        if self.handshake is not None and self.handshake.negotiated is not None:
+            # It failed in its first step.
+            self.handshake = self.handshake.negotiated
         if error.origin is not Origin.TRANSPORT and self.handshake is not None:
             self.handshake.connection_failed()
         self.end_handshake()
@@ -610,6 +619,8 @@ cdef class Engine:
                 # RFC 8446, 5.5: the next key comes before the limit of this one.
                 records = self.writer.key.remaining()
                 if records == 0:
+                    if self.outcome.version == VERSION_TLSv1_2:
+                        raise InternalError("the key is spent, and TLS 1.2 has no KeyUpdate")
                     self.update_write_key(False)
                     if self.error is not None:
                         break
@@ -745,7 +756,10 @@ cdef class Engine:
     @property
     def request(self):
         """The Request that is open, or None."""
-        return None if self.handshake is None else self.handshake.request
+        cdef Handshake handshake = self.handshake
+        if handshake is not None and handshake.negotiated is not None:
+            handshake = handshake.negotiated
+        return None if handshake is None else handshake.request
 
     @property
     def engine_handshake(self):

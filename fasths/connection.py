@@ -40,6 +40,7 @@ _NONE = int(NONE)
 _SSL = int(SSL)
 _WANT_READ = int(WANT_READ)
 _ZERO_RETURN = int(ZERO_RETURN)
+_TLSv1_3 = int(TLSVersion.TLSv1_3)
 
 # Stands for the error of a BIO that ended for writing without raising one.
 _TAKES_NO_MORE = OSError()
@@ -178,7 +179,7 @@ class Connection(Negotiated):
     # --- The handshake
 
     def do_handshake(self) -> int:
-        """Go on with the handshake (RFC 8446, 2) as far as the BIO allows.
+        """Go on with the handshake (RFC 8446, 2; RFC 5246, 7.3) as far as the BIO allows.
 
         Returns 1 when the connection is established, 0 when the peer closed it in a controlled way,
         else -1; get_error() tells more. Never raises for what a peer or a network does.
@@ -206,10 +207,10 @@ class Connection(Negotiated):
         code = engine.do_handshake()
         if code == _SSL:
             return self._failed()
-        # A server that is established sends tickets at most, and a client that does not want them
-        # may be gone: what it has sent can still be read.
+        # A TLS 1.3 server that is established sends tickets at most, and a client that does not
+        # want them may be gone: what it has sent can still be read.
         if (engine.has_output() or self._unflushed) and not self._flush(
-            code == _NONE and engine.by_server
+            code == _NONE and engine.by_server and engine.outcome.version == _TLSv1_3
         ):
             return -1
         if code == _NONE:
@@ -287,12 +288,14 @@ class Connection(Negotiated):
         """Send a client more tickets (RFC 8446, 4.6.1), by a server that is established.
 
         Returns 1, or -1 as do_handshake() does. Repeated after WANT_WRITE it only goes on sending.
-        RuntimeError: the connection is not an established server, or closed for writing, or the
-        client has no use for tickets (RFC 8446, 4.2.9).
+        RuntimeError: the connection is not an established server, or closed for writing, or of
+        TLS 1.2, or the client has no use for tickets (RFC 8446, 4.2.9).
         """
         engine = self._engine
         if engine is None or not engine.by_server or not engine.established:
             raise RuntimeError("send_session_tickets() needs an established server")
+        if self.version != TLSVersion.TLSv1_3:
+            raise RuntimeError("send_session_tickets() needs TLS 1.3")
         if not engine.outcome.takes_tickets:
             raise RuntimeError("the client has no use for tickets")
         if not 1 <= count <= 255:
@@ -306,12 +309,13 @@ class Connection(Negotiated):
 
         A client's is 0-RTT data (RFC 8446, 2.3): with the first flight, under a session that
         permits it. It can be replayed, and is not forward secret. A server's is for a client that
-        has not proved anything yet.
+        has not proved anything yet. TLS 1.2 has neither.
 
         Returns len(data), or -1: after WANT_WRITE, or a code that waits for the application, the
         call is repeated; after EARLY_DATA_REJECTED the data was not sent, as it is more than is
-        permitted, or as there is no session, or as it is too late for it: write() takes it. Where
-        the server does not accept what was sent, do_handshake() says so.
+        permitted, or as there is no session, or as it is too late for it, or the version is
+        TLS 1.2: write() takes it. Where the server does not accept what was sent, do_handshake()
+        says so.
         """
         method = "write_early_data()"
         engine = self._engine
@@ -333,6 +337,9 @@ class Connection(Negotiated):
                     break
                 if code == _WANT_READ and not self._fill():
                     return -1
+            if engine.established and engine.by_server and not engine.can_send_early_data:
+                # In TLS 1.2 there was no earlier time for it.
+                return self.write(data)
             if not engine.write_early_data(view) and engine.error is None:
                 self._code = EARLY_DATA_REJECTED
                 return -1
@@ -400,13 +407,15 @@ class Connection(Negotiated):
 
         The answer is taken by a later read. Returns 1, or -1 as do_handshake() does. Repeated after
         WANT_WRITE it only goes on sending. RuntimeError: the connection is not an established
-        server, the Context has no post_handshake_auth or verifies nothing, the client cannot do it,
-        or Limits.max_certificate_requests are unanswered.
+        server, or of TLS 1.2, the Context has no post_handshake_auth or verifies nothing, the
+        client cannot do it, or Limits.max_certificate_requests are unanswered.
         """
         method = "verify_client_post_handshake()"
         engine = self._engine
         if engine is None or not engine.by_server or not engine.established:
             raise RuntimeError(f"{method} needs an established server")
+        if self.version != TLSVersion.TLSv1_3:
+            raise RuntimeError(f"{method} needs TLS 1.3")
         if self._may_send(method):
             if not engine.outcome.post_handshake_auth:
                 raise RuntimeError("authentication after the handshake was not negotiated")

@@ -104,17 +104,19 @@ class Context:
         is first needed.
     verify: see Verify; None: a client REQUIRED, a server NONE.
     alpn: application protocols in order of preference, as str or bytes (RFC 7301).
-    minimum_version, maximum_version: the versions that are allowed; the highest that both sides
-        have is used.
+    minimum_version, maximum_version: the versions that are allowed, TLS 1.2 and 1.3 by default;
+        the highest that both sides have is used.
     cipher_suites, groups, signature_schemes: members of the enums or their IANA names, in order
-        of preference. A version without any cipher suite or group in them is turned off.
+        of preference, those of all versions in one list. A version without any cipher suite or
+        group in them is turned off. rsa_pkcs1_* sign in TLS 1.2 only.
     require_extended_master_secret: whether a peer that has TLS 1.2 without RFC 7627 is refused.
         Without it sessions cannot be resumed, and nothing can be bound to the connection.
     key_share_groups: the groups that a client sends key shares for in its first message; None:
-        X25519MLKEM768 and x25519 as far as they are among groups, else the first group.
+        X25519MLKEM768 and x25519 as far as they are among groups, else the first group. TLS 1.3.
     check_hostname: whether a client checks that the chain is for server_hostname.
     retry_with_cookie: whether a server answers every first ClientHello with a HelloRetryRequest
-        that has a cookie, which proves that the client gets its answers (RFC 8446, 4.2.2).
+        that has a cookie, which proves that the client gets its answers (RFC 8446, 4.2.2). In
+        TLS 1.2 there is none.
     keylog: where secrets are written for debuggers, in the format of SSLKEYLOGFILE: a path to
         append to, or a function that gets each line. None: nowhere.
     limits: see Limits.
@@ -124,10 +126,11 @@ class Context:
     certificate_authorities: DER names of authorities that a server asks clients for certificates
         of (RFC 8446, 4.2.4), such as TrustStore.subjects().
     post_handshake_auth: whether a client can be asked for a certificate after the handshake
-        (RFC 8446, 4.6.2); a server with it asks then (verify_client_post_handshake) only.
+        (RFC 8446, 4.6.2); a server with it asks then (verify_client_post_handshake) only. In
+        TLS 1.2 it asks in the handshake.
     staple_policy: see StaplePolicy.
     certificate_compression: CertificateCompressionAlgorithm members or names, in order of
-        preference, that chains may be compressed with (RFC 8879).
+        preference, that chains may be compressed with (RFC 8879; TLS 1.3).
     trusted_public_keys: SubjectPublicKeyInfo (DER) of peers that show a raw public key in place
         of a certificate (RFC 7250). A client with some takes certificates only where `trust` is
         given, too.
@@ -135,25 +138,27 @@ class Context:
 
     Resumption:
 
-    session_tickets: how many tickets a server sends after a full handshake.
+    session_tickets: how many tickets a server sends after a full handshake; in TLS 1.2 that is one,
+        or a session id. 0: nothing is resumed.
     session_lifetime: how many seconds they can be used for; ticket_keys must accept them as long.
     ticket_keys: the keys that seal them; None: keys of this Context alone.
     session_store: where a server's sessions are kept, if there are no ticket_keys; with them, what
-        remembers early data against replays. None: in memory.
+        remembers early data against replays, and has the sessions of TLS 1.2 for clients without
+        tickets. None: in memory.
     session_cache: where a client's sessions are kept, and looked for. None: the application does.
     psk_key_exchange_modes: "psk_dhe_ke", and "psk_ke" where a session or key may be used without
-        a key exchange, and so without forward secrecy.
-    external_psks: ExternalPSK objects that a client offers, and a server knows.
+        a key exchange, and so without forward secrecy, in TLS 1.3. TLS 1.2 resumes so always.
+    external_psks: ExternalPSK objects that a client offers, and a server knows; TLS 1.3.
     max_early_data_size: how many bytes of 0-RTT data a server takes with a ticket; 0: none. They
         can be trusted less than other data (RFC 8446, 8 and E.5). With ticket_keys, the
-        session_store has to be given, and be the one of all servers that use these keys.
+        session_store has to be given, and be the one of all servers that use these keys. TLS 1.3.
     early_data_window: by how many seconds a ClientHello with early data may be late.
 
     Records:
 
     record_size_limit: the most that the peer may put into a record (RFC 8449), 64 to 16385 bytes
-        of content and type; None: no wish.
-    record_padding: a multiple of bytes that records are padded to; 0: no padding.
+        of content and type, in TLS 1.2 of content; None: no wish.
+    record_padding: a multiple of bytes that records are padded to; 0: no padding. TLS 1.3.
     dynamic_record_sizing: whether records begin small, so that the peer can read the first bytes
         of an answer early.
 
@@ -266,10 +271,10 @@ class Context:
             raise ValueError(
                 "early data with ticket_keys needs a session_store of all who use them"
             )
-        if ticket_keys is None and session_store is None:
-            ticket_keys = TicketKeys(accept_for=_MAX_SESSION_LIFETIME)
-        set_once("ticket_keys", _optional(ticket_keys, TicketKeys, "ticket_keys"))
         lifetime = _whole(session_lifetime, "session_lifetime", 1, _MAX_SESSION_LIFETIME)
+        if ticket_keys is None and session_store is None:
+            ticket_keys = TicketKeys(accept_for=lifetime)
+        set_once("ticket_keys", _optional(ticket_keys, TicketKeys, "ticket_keys"))
         if self.ticket_keys is not None and self.ticket_keys.accept_for < lifetime:
             raise ValueError("ticket_keys.accept_for is shorter than session_lifetime")
         store = MemorySessionStore() if session_store is None else session_store

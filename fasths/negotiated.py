@@ -52,13 +52,14 @@ class Negotiated:
 
     @property
     def group(self) -> NamedGroup | None:
-        """The group of the key exchange, once it is negotiated."""
+        """The group of the key exchange, once it is negotiated; None where there was no exchange,
+        as where TLS 1.2 resumes."""
         code = 0 if self._engine is None else self._engine.outcome.group
         return NamedGroup(code) if code else None
 
     @property
     def signature_scheme(self) -> SignatureScheme | None:
-        """The scheme of the server's signature."""
+        """The scheme of the server's signature; None in a resumed handshake, which has none."""
         code = 0 if self._engine is None else self._engine.outcome.signature_scheme
         return SignatureScheme(code) if code else None
 
@@ -127,6 +128,8 @@ class Negotiated:
             raise ValueError("the label is one of the protocol's own")
         exported: bytes | None = engine.outcome.export(encoded, context, length)
         if exported is None:
+            if engine.error is not None:
+                raise RuntimeError("the connection has failed")
             raise RuntimeError("without extended_master_secret nothing is bound to a connection")
         return exported
 
@@ -192,9 +195,11 @@ class Negotiated:
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        """What a client can resume this connection with, once: tickets, the newest last.
+        """What a client can resume this connection with, the newest last.
 
-        They arrive after the handshake, with the first data that is read; up to four are kept.
+        In TLS 1.3 tickets, to be used once each: they arrive after the handshake, with the first
+        data that is read, and up to four are kept. In TLS 1.2 one session, there with the end of
+        the handshake, that can be used again and again.
         """
         return () if self._engine is None else tuple(self._engine.outcome.sessions or ())
 

@@ -1,7 +1,8 @@
 """Where servers keep sessions and the marks against replays, and where clients keep sessions.
 
 A server's SessionStore has two kinds of entries that know nothing of each other. Values are put,
-looked at and taken: stateful sessions, each given out once. Marks are added: the first to add one
+looked at and taken: stateful sessions, of which those of TLS 1.3 are given out once each, and those
+of TLS 1.2 again and again. Marks are added: the first to add one
 is told so, everybody after it is not, and that is what keeps early data from being accepted twice
 (RFC 8446, 8). To lose a value costs a full handshake, so a full store drops the oldest ones. To
 lose a mark would let a replay in, so a mark stays for all its lifetime, and a store that is full of

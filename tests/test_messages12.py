@@ -208,6 +208,7 @@ def test_certificate():
     }
     assert fields(decode_certificate_12(certificate_12(b"leaf", b"issuer"))) == expected
     assert fields(decode_certificate_12(certificate_12())) == expected | {"certificates": ()}
+    assert decode_raw_public_key_12(raw_public_key_12(b"")).certificates == ()
     decoded = decode_raw_public_key_12(raw_public_key_12(b"key"))
     assert fields(decoded) == expected | {"certificates": (b"key",)}
 
@@ -436,7 +437,6 @@ REFUSED = {
         message(HandshakeType.certificate),
         DecodeError,
     ),
-    "empty raw public key": (decode_raw_public_key_12, raw_public_key_12(b""), DecodeError),
     **{
         f"certificate status of type {status_type}": (
             decode_certificate_status_message,

@@ -118,7 +118,7 @@ def test_stored_session_that_has_expired(clock):
 def test_stored_session_that_was_removed(store):
     client, server = client_context(), server_context(session_store=store)
     session = session_of(client, server)
-    store.remove(b"session:" + session.ticket)
+    store.remove(b"ticket:" + session.ticket)
     assert_resumes(client, server, session, False)
 
 

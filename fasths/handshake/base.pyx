@@ -629,8 +629,9 @@ cdef class Handshake:
         return 0
 
     cdef int resume_peer(self, Session session) except -1:
-        """The peer is whom it was in the session."""
+        """The peer has proved to be whom it was in the session."""
         cdef Outcome outcome = self.outcome
+        outcome.resumed = True
         outcome.peer_certificates = session.peer_certificates
         outcome.raw_public_key = session.raw_public_key
         outcome.ocsp_response = session.ocsp_response

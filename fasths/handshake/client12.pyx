@@ -16,7 +16,7 @@ from fasths.handshake.configuration cimport *
 from fasths.handshake.handshake12 cimport *
 from fasths.handshake.session cimport MAX_TICKET_LIFETIME, Session
 from fasths.wire.constants cimport *
-from fasths.wire.extensions cimport IN_SERVER_HELLO_12, contains_u16, require_offered
+from fasths.wire.extensions cimport IN_SERVER_HELLO_12, contains_u16, require_allowed
 from fasths.wire.messages cimport CertificateRequest, encode_certificate_verify
 from fasths.wire.messages12 cimport *
 
@@ -25,6 +25,7 @@ from fasths.wire.errors import (
     HandshakeFailure,
     IllegalParameter,
     ProtocolVersion,
+    UnsupportedExtension,
 )
 
 cdef enum:
@@ -77,9 +78,12 @@ cdef class ClientHandshake12(Handshake12):
         if hello.compression_method != 0:
             raise IllegalParameter("the server selected a compression method")
         for type in hello.extension_types:
-            # It is in every ClientHello that offers TLS 1.2.
-            if type != EXTENSION_renegotiation_info:
-                require_offered(type, IN_SERVER_HELLO_12, self.offered)
+            # RFC 5246, 7.4.1.4. renegotiation_info is in every ClientHello for TLS 1.2.
+            if type != EXTENSION_renegotiation_info and (
+                type >= 64 or not self.offered >> type & 1
+            ):
+                raise UnsupportedExtension(f"the extension {type} was not offered")
+            require_allowed(type, IN_SERVER_HELLO_12)
         if not contains_u16(self.config.hello_cipher_suites, hello.cipher_suite):
             raise IllegalParameter("the server selected a cipher suite that was not offered")
         self.suite = find_suite(hello.cipher_suite)
@@ -127,9 +131,6 @@ cdef class ClientHandshake12(Handshake12):
             raise HandshakeFailure("the server resumes a session without extended_master_secret")
         self.session = session
         self.messages = None
-        self.outcome.resumed = True
-        self.outcome.verified_chain = self.offered_chain
-        self.resume_peer(session)
         self.master = master_secret_of(self.suite.hash, session.psk())
         self.derive_keys()
         self.state = WAIT_NEW_SESSION_TICKET if self.expects_ticket else WAIT_CHANGE_CIPHER_SPEC
@@ -138,21 +139,18 @@ cdef class ClientHandshake12(Handshake12):
     # --- The second flight
 
     cdef Signers client_signers(self, CertificateRequest request):
-        cdef int kinds = 0
-        if CLIENTCERTIFICATETYPE_rsa_sign in request.certificate_types:
-            kinds |= KIND_RSA
-        # RFC 8422, 5.5: also for EdDSA.
-        if CLIENTCERTIFICATETYPE_ecdsa_sign in request.certificate_types:
-            kinds |= KIND_EDDSA | KIND_SECP256R1 | KIND_SECP384R1 | KIND_SECP521R1
-        return self.config.signers_of_kinds(kinds)
+        return self.config.signers_of_kinds(kinds_in(request.certificate_types))
 
     cdef int show_identity(self, object identity) except -1:
         """Certificate, ClientKeyExchange and CertificateVerify; None: an empty one of the first,
         and none of the last (RFC 5246, 7.4.6 and 7.4.8)."""
+        cdef CertificateRequest request = self.certificate_request
         self.certificate_request = None
         if identity is None:
             self.send(encode_certificate_12(()))
             return self.send_client_key_exchange()
+        if not kind_of(identity) & kinds_in(request.certificate_types):
+            raise HandshakeFailure("the chosen identity has a key that the server does not take")
         if identity.is_raw_public_key:
             self.send(encode_raw_public_key_12(identity.certificates[0]))
         else:
@@ -205,6 +203,17 @@ cdef class ClientHandshake12(Handshake12):
             return 0
         outcome.sessions = [session]
         return self.put_into_cache(session)
+
+
+cdef int kinds_in(bytes certificate_types) except -1:
+    """The kinds of keys that a server takes (RFC 5246, 7.4.4)."""
+    cdef int kinds = 0
+    if CLIENTCERTIFICATETYPE_rsa_sign in certificate_types:
+        kinds |= KIND_RSA
+    # RFC 8422, 5.5: also for EdDSA.
+    if CLIENTCERTIFICATETYPE_ecdsa_sign in certificate_types:
+        kinds |= KIND_EDDSA | KIND_SECP256R1 | KIND_SECP384R1 | KIND_SECP521R1
+    return kinds
 
 
 cdef int go_on_as_client_12(
@@ -330,6 +339,8 @@ cdef int read_new_session_ticket(ClientHandshake12 self, bytes message) except -
 cdef int read_finished(ClientHandshake12 self, bytes message) except -1:
     self.check_finished(message)
     if self.session is not None:
+        self.outcome.verified_chain = self.offered_chain
+        self.resume_peer(self.session)
         self.send_finished()
     self.keep_session()
     return self.conclude()

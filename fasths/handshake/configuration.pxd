@@ -11,6 +11,9 @@ cdef enum:
     KIND_SECP521R1 = 16
 
 
+cdef int kind_of(object identity) except -1
+
+
 @cython.final
 cdef class Signers:
     """Identities, each with the schemes that it can sign with, in order of preference: all of

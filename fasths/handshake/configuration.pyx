@@ -119,7 +119,10 @@ cdef class Configuration:
         self.has_tls13 = VERSION_TLSv1_3 in versions
         self.has_tls12 = VERSION_TLSv1_2 in versions
         self.versions = tuple(versions)
-        self.suites = tuple([suite for suite in suites if suite.version == VERSION_TLSv1_3])
+        if self.has_tls13:
+            self.suites = tuple([suite for suite in suites if suite.version == VERSION_TLSv1_3])
+        else:
+            self.suites = ()
         self.groups = tuple(groups)
         self.key_share_groups = tuple(key_share_groups)
         self.signature_schemes = tuple(signature_schemes)

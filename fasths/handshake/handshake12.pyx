@@ -145,11 +145,12 @@ cdef class Established12(Handshake):
 
 
 cdef int forget_session(Configuration config, bytes session_key, Outcome outcome) except -1:
-    """RFC 5246, 7.2.2: what ended with a fatal alert is not resumed.
+    """RFC 5246, 7.2.2: forget the secrets of what ended with a fatal alert, and do not resume it.
 
     That a server can do where it keeps sessions, and a client with those that nobody has got yet.
     """
     outcome.sessions = None
+    outcome.exporter_secret = None
     if session_key is not None:
         try:
             config.session_store.remove(session_key)

@@ -135,9 +135,12 @@ cdef class PostHandshake(Handshake):
             if len(ticket) > MAX_TICKET_SIZE:
                 return 0
         else:
+            # So that a client does not decide how much there is to be kept.
+            if len(state) > MAX_TICKET_SIZE:
+                return 0
             ticket = os.urandom(32)
             try:
-                self.config.session_store.put(b"session:" + ticket, state, session.lifetime)
+                self.config.session_store.put(b"ticket:" + ticket, state, session.lifetime)
             except Exception as error:
                 report_unraisable(error)
                 return 0

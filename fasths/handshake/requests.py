@@ -161,7 +161,8 @@ class IdentityRequest(Request):
 
     server_name: the name that the client asked for, or None. signature_schemes: what the peer can
     verify. certificate_authorities: DER of the names that the peer trusts, where it said so.
-    by_server: whether this side is the server. client_hello: what the client offers, at a server.
+    by_server: whether this side is the server. client_hello: what the client offers, at a server;
+    in TLS 1.2 its cipher suites say for which keys, too.
     """
 
     code = SSLErrorCode.WANT_X509_LOOKUP
@@ -201,8 +202,8 @@ class IdentityRequest(Request):
 class SignatureRequest(Request):
     """A signature by a key that is kept elsewhere. Answer: the signature, as bytes.
 
-    identity: whose key. scheme: how to sign (RFC 8446, 4.2.3). content: what to sign, all of it,
-    before any hashing.
+    identity: whose key. scheme: how to sign (RFC 8446, 4.2.3); in TLS 1.2 an ecdsa_* scheme names
+    the hash alone, and it may be rsa_pkcs1_*. content: what to sign, all of it, before any hashing.
     """
 
     code = SSLErrorCode.WANT_ASYNC
@@ -259,7 +260,7 @@ class VerificationRequest(Request):
 class SessionRequest(Request):
     """What a SessionStore has for a key. Answer: what its method `operation` returns.
 
-    key: as the method got it. operation: "take" or "add".
+    key: as the method got it. operation: "get", "take" or "add".
     """
 
     code = SSLErrorCode.PENDING_SESSION

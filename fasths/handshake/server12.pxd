@@ -18,6 +18,8 @@ cdef class ServerHandshake12(Handshake12):
     # How the connection can be resumed: with a ticket, or by this id.
     cdef bint sends_ticket
     cdef bytes session_id
+    # Where the session is kept that the client asked for by its id.
+    cdef bytes stored_key
     cdef bint renews_ticket
     cdef bint asks_for_certificate
 

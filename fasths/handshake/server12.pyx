@@ -92,8 +92,7 @@ cdef class ServerHandshake12(Handshake12):
         elif hello.legacy_session_id and (
             hello.session_ticket is None or self.config.ticket_keys is None
         ):
-            key = b"session:" + hello.legacy_session_id
-            self.session_key = key
+            key = self.stored_key = b"session:" + hello.legacy_session_id
             return self.ask(
                 SessionRequest(self.user_data, "get", key),
                 partial(self.config.session_store.get, key),
@@ -121,16 +120,12 @@ cdef class ServerHandshake12(Handshake12):
 
     cdef int send_resumed_flight(self) except -1:
         """ServerHello to Finished of a handshake that resumes a session."""
-        cdef Outcome outcome = self.outcome
         self.protocol_name = choose_protocol(self, self.hello)
         # RFC 5077, 3.4: the id that came with a ticket says that it is resumed.
         self.session_id = self.hello.legacy_session_id
         self.sends_ticket = self.renews_ticket and self.hello.session_ticket is not None
-        outcome.resumed = True
-        outcome.suite = self.suite
-        outcome.protocol_name = self.protocol_name
-        outcome.verified_chain = self.shown_chain
-        self.resume_peer(self.session)
+        self.outcome.suite = self.suite
+        self.outcome.protocol_name = self.protocol_name
         self.master = master_secret_of(self.suite.hash, self.session.psk())
         self.transcript = Transcript(self.suite.hash)
         self.add(self.message)
@@ -153,7 +148,7 @@ cdef class ServerHandshake12(Handshake12):
     cdef int negotiate_in_full(self) except -1:
         cdef int kinds
         self.session = None
-        self.session_key = None
+        self.stored_key = None
         self.renews_ticket = False
         if self.hello.signature_algorithms is None:
             # RFC 5246, 7.4.1.4.1: that means SHA-1.
@@ -326,9 +321,13 @@ cdef class ServerHandshake12(Handshake12):
 
     cdef int store_session(self) except -1:
         cdef Session session = self.make_session()
+        cdef bytes state = session.encode()
+        # So that a client does not decide how much there is to be kept.
+        if len(state) > MAX_TICKET_SIZE:
+            return 0
         self.session_key = b"session:" + self.session_id
         try:
-            self.config.session_store.put(self.session_key, session.encode(), session.lifetime)
+            self.config.session_store.put(self.session_key, state, session.lifetime)
         except Exception as error:
             report_unraisable(error)
         return 0
@@ -361,6 +360,8 @@ cdef int client_judged(ServerHandshake12 self, object is_believed) except -1:
 cdef int server_identity_chosen(ServerHandshake12 self, object identity) except -1:
     if self.identity is None:
         use_chosen_identity(self, self.hello, identity)
+        if not kind_of(identity) & self.kinds_of_keys():
+            raise HandshakeFailure("the chosen identity has a key that the client does not take")
     self.choose_suite()
     return self.send_flight()
 
@@ -422,7 +423,12 @@ cdef int read_certificate_verify(ServerHandshake12 self, bytes message) except -
 
 cdef int read_finished(ServerHandshake12 self, bytes message) except -1:
     self.check_finished(message)
-    if self.session is None:
+    if self.session is not None:
+        self.outcome.verified_chain = self.shown_chain
+        self.resume_peer(self.session)
+        # From now on it is the client that it was, and not just anybody who has seen the id.
+        self.session_key = self.stored_key
+    else:
         if self.sends_ticket:
             self.send_ticket()
         self.send_finished()

@@ -156,7 +156,7 @@ cdef class ServerHandshake(Handshake):
                     return self.try_session(opened[0])
             elif len(identity) == STORED_TICKET_SIZE:
                 # Whatever comes of it: a stored session is used up by being taken.
-                identity = b"session:" + identity
+                identity = b"ticket:" + identity
                 request = SessionRequest(self.user_data, "take", identity)
                 return self.ask(
                     request,

@@ -36,8 +36,9 @@ cdef enum:
 cdef class Session:
     """What is needed to resume a connection; immutable.
 
-    created: when the ticket was made or received, as time.time() gives it. lifetime: seconds from
-    then on. peer_certificates: the peer's chain in DER, or its public key (raw_public_key).
+    created: when the session was made or its ticket received, as time.time() gives it. lifetime:
+    seconds from then on. peer_certificates: the peer's chain in DER, or its public key
+    (raw_public_key).
     max_early_data_size: bytes of 0-RTT data that may be sent with it; 0: none.
     """
 

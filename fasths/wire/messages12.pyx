@@ -160,12 +160,12 @@ cpdef bytes encode_certificate_12(certificates):
 # --- Certificate that holds a raw public key (RFC 7250, 3)
 
 cpdef Certificate decode_raw_public_key_12(bytes message):
-    """One SubjectPublicKeyInfo where a chain would be."""
+    """One SubjectPublicKeyInfo where a chain would be; nothing of a client that has none."""
     cdef Reader r, vector
     read_header(&r, message, HANDSHAKE_certificate)
-    read_vector24(&r, &vector, 1)
+    read_vector24(&r, &vector, 0)
     finish(&r)
-    return certificate_of((take_rest(&vector),))
+    return certificate_of((take_rest(&vector),) if remaining(&vector) else ())
 
 
 cpdef bytes encode_raw_public_key_12(bytes public_key_info):
