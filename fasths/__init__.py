@@ -52,7 +52,7 @@ from fasths.wire.errors import (
 )
 from fasths.wire.limits import Limits
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "LATER",

@@ -107,8 +107,8 @@ class Context:
     minimum_version, maximum_version: the versions that are allowed, TLS 1.2 and 1.3 by default;
         the highest that both sides have is used.
     cipher_suites, groups, signature_schemes: members of the enums or their IANA names, in order
-        of preference, those of all versions in one list. A version without any cipher suite or
-        group in them is turned off. rsa_pkcs1_* sign in TLS 1.2 only.
+        of preference, those of all versions in one list. A version without any cipher suite, group
+        or scheme in them is turned off. rsa_pkcs1_* sign in TLS 1.2 only.
     require_extended_master_secret: whether a peer that has TLS 1.2 without RFC 7627 is refused.
         Without it sessions cannot be resumed, and nothing can be bound to the connection.
     key_share_groups: the groups that a client sends key shares for in its first message; None:
@@ -244,13 +244,16 @@ class Context:
         set_once("cipher_suites", _codes(cipher_suites, CipherSuite, DEFAULT_CIPHER_SUITES))
         set_once("groups", _groups(groups))
         set_once("key_share_groups", _key_share_groups(key_share_groups, self.groups))
+        all_schemes = (*DEFAULT_SIGNATURE_SCHEMES, *_PKCS1_SCHEMES)
+        schemes = _codes(signature_schemes, SignatureScheme, all_schemes)
         versions = _versions(
-            self.minimum_version, self.maximum_version, self.cipher_suites, self.groups
+            self.minimum_version, self.maximum_version, self.cipher_suites, self.groups, schemes
         )
         has_tls12 = TLSVersion.TLSv1_2 in versions
-        default_schemes = DEFAULT_SIGNATURE_SCHEMES + (_PKCS1_SCHEMES if has_tls12 else ())
-        set_once("signature_schemes", _codes(signature_schemes, SignatureScheme, default_schemes))
-        for scheme in self.signature_schemes:
+        if signature_schemes is None and not has_tls12:
+            schemes = DEFAULT_SIGNATURE_SCHEMES
+        set_once("signature_schemes", schemes)
+        for scheme in schemes:
             if scheme in _PKCS1_SCHEMES and not has_tls12:
                 raise ValueError(f"{scheme.name} cannot sign a TLS 1.3 handshake")
         set_once("check_hostname", _flag(check_hostname, "check_hostname"))
@@ -288,7 +291,7 @@ class Context:
                 groups=self.groups,
                 key_share_groups=self.key_share_groups,
                 signature_schemes=self.signature_schemes,
-                certificate_signature_schemes=(*DEFAULT_SIGNATURE_SCHEMES, *_PKCS1_SCHEMES),
+                certificate_signature_schemes=all_schemes,
                 # In TLS 1.2 these could sign the handshake, too.
                 certificate_only_schemes=() if has_tls12 else _PKCS1_SCHEMES,
                 protocol_names=self.alpn,
@@ -506,6 +509,7 @@ def _versions(
     maximum: TLSVersion,
     cipher_suites: tuple[CipherSuite, ...],
     groups: tuple[NamedGroup, ...],
+    signature_schemes: tuple[SignatureScheme, ...],
 ) -> tuple[TLSVersion, ...]:
     """The versions that can be used, the highest first."""
     if minimum > maximum:
@@ -513,13 +517,15 @@ def _versions(
     usable = {find_suite(code).version for code in cipher_suites}
     if groups == (NamedGroup.X25519MLKEM768,):
         usable.discard(TLSVersion.TLSv1_2)
+    if set(signature_schemes) <= set(_PKCS1_SCHEMES):
+        usable.discard(TLSVersion.TLSv1_3)
     versions = tuple(
         version
         for version in (TLSVersion.TLSv1_3, TLSVersion.TLSv1_2)
         if minimum <= version <= maximum and version in usable
     )
     if not versions:
-        raise ValueError("no version is left that the cipher_suites and groups are for")
+        raise ValueError("no version is left that the suites, groups and signature schemes are for")
     return versions
 
 

@@ -42,6 +42,9 @@ HOST = "localhost"
 # Small messages of a constant size, and quick.
 QUICK: dict[str, Any] = {"groups": ("x25519",)}
 PLENTY = 1 << 20
+# What tests of TLS 1.3 go through, and the settings of those that are for it alone.
+TLS13_SUITES = tuple(suite for suite in fasths.CipherSuite if suite >> 8 == 0x13)
+TLS13_ALONE: dict[str, Any] = {"minimum_version": fasths.TLSVersion.TLSv1_3}
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from typing import Any
 
 import pki
 import pytest
-from helpers import HOST, authority, trust
+from helpers import HOST, TLS13_ALONE, authority, trust
 from scripted_peer import FATAL, At, Peer, Refused, ScriptedClient, ScriptedServer, Silence
 
 import fasths
@@ -29,8 +29,9 @@ CLIENT: dict[str, Any] = {
     "verify": Verify.NONE,
     "groups": ("x25519", "secp256r1"),
     "key_share_groups": ("x25519",),
+    **TLS13_ALONE,
 }
-SERVER: dict[str, Any] = {"groups": ("x25519", "secp256r1")}
+SERVER: dict[str, Any] = {"groups": ("x25519", "secp256r1"), **TLS13_ALONE}
 
 
 @functools.cache

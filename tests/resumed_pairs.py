@@ -18,7 +18,7 @@ from helpers import HOST, PLENTY, WANT_READ, ConnectionPair, authority, transfer
 
 import fasths
 from fasths import Connection, Context, Session, session_store
-from fasths.handshake import client13, post_handshake, server13
+from fasths.handshake import client12, client13, post_handshake, server, server12, server13
 
 
 @functools.cache
@@ -136,6 +136,6 @@ class Clock:
 
 
 # The modules that look at the clock: at a client, at a server, and after the handshake at both.
-AT_CLIENT = (client13,)
-AT_SERVER = (server13,)
-EVERYWHERE = (client13, server13, post_handshake, session_store)
+AT_CLIENT = (client13, client12)
+AT_SERVER = (server, server13, server12)
+EVERYWHERE = (*AT_CLIENT, *AT_SERVER, post_handshake, session_store)

@@ -9,8 +9,8 @@ import time
 
 from wire_format import Wire, join, u8, u16, u32, vector
 
-FORMAT = 1
-TLS13 = 0x0304
+FORMAT = 2
+TLS12, TLS13 = 0x0303, 0x0304
 
 
 def u64(value: int) -> bytes:
@@ -36,6 +36,7 @@ def session_bytes(
     identity_digest: bytes = b"",
     by_external_psk: int = 0,
     replay_scope: bytes = b"",
+    session_id: bytes = b"",
     ticket: bytes = b"ticket",
 ) -> Wire:
     """created, authenticated: None for now, and for created."""
@@ -58,5 +59,6 @@ def session_bytes(
         vector(1, identity_digest),
         u8(by_external_psk),
         vector(1, replay_scope),
+        vector(1, session_id),
         vector(2, ticket),
     )

@@ -157,7 +157,7 @@ CERTIFICATE_VERIFY = [
         for scheme in schemes
     ),
     certificate_verify(
-        "key that TLS 1.3 cannot use",
+        "key that TLS cannot use",
         CertificateError,
         "secp256k1",
         alert=AlertDescription.unsupported_certificate,

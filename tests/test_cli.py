@@ -81,6 +81,8 @@ def test_names_in_any_case_are_taken() -> None:
     )
     for text in ("TLSv1.3", "tls1.3", "1.3", "tlsv1_3"):
         assert options.tls_version(text) is fasths.TLSVersion.TLSv1_3
+        older = text.replace("3", "2")
+        assert options.tls_version(older) is fasths.TLSVersion.TLSv1_2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,9 @@ def test_messages_in_words() -> None:
     kinds = fasths.ContentType
     assert report.message_name(kinds.handshake, b"\x01\0\0\0") == "handshake client_hello"
     assert report.message_name(kinds.handshake, b"\x63\0\0\0") == "handshake unknown (99)"
+    assert report.message_name(kinds.handshake, b"\x0e\0\0\0") == "handshake server_hello_done"
     assert report.message_name(kinds.alert, b"\x02\x30") == "alert fatal unknown_ca"
+    assert report.message_name(kinds.alert, b"\x01\x64") == "alert warning no_renegotiation"
     assert report.message_name(kinds.alert, b"\x07\xff") == "alert 7 unknown (255)"
     assert report.message_name(kinds.change_cipher_spec, b"\x01") == "change_cipher_spec"
 

@@ -47,6 +47,7 @@ def test_client_shows_what_was_negotiated(www: Server, pki: SimpleNamespace) -> 
         r"^Cipher suite: +TLS_AES_\d+_GCM_SHA\d+$",
         r"^Group: +(X25519MLKEM768|x25519)$",
         r"^Signature scheme: +ecdsa_secp256r1_sha256$",
+        r"^Extended master secret: +yes$",
         r"^ALPN: +http/1\.1$",
         r"^Server name: +localhost$",
         r"^Verification: +ok, name matches, root .*trustme",

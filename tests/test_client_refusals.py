@@ -44,6 +44,7 @@ from fasths import (
     HandshakeType,
     NamedGroup,
     StaplePolicy,
+    TLSVersion,
     Verify,
 )
 from fasths.wire.errors import (
@@ -93,9 +94,21 @@ PLACES = {
     # RFC 8879, 3, and RFC 8449, 4.
     E.compress_certificate: "CH CR",
     E.record_size_limit: "CH EE",
+    # Of TLS 1.2 alone: the answers to them do not belong into any message of TLS 1.3.
+    E.ec_point_formats: "CH",
+    E.encrypt_then_mac: "CH",
+    E.extended_master_secret: "CH",
+    E.session_ticket: "CH",
+    E.renegotiation_info: "CH",
     UNKNOWN: "",
-    0xFF01: "",
 }
+TLS12_EXTENSIONS = (
+    E.ec_point_formats,
+    E.encrypt_then_mac,
+    E.extended_master_secret,
+    E.session_ticket,
+    E.renegotiation_info,
+)
 # Something well-formed, where an extension is not empty.
 DATA = {
     E.supported_groups: vector(2, u16(X25519)),
@@ -111,6 +124,8 @@ DATA = {
     E.client_certificate_type: u8(2),
     E.server_certificate_type: u8(2),
     E.record_size_limit: u16(1000),
+    E.ec_point_formats: vector(1, b"\0"),
+    E.renegotiation_info: vector(1),
 }
 IN_CERTIFICATE = {
     E.status_request: u8(1) + vector(3, b"response"),
@@ -182,6 +197,23 @@ def extension_cases():
 def test_extension_in_the_wrong_place(case):
     peer = client_of(case.context, hostname=None, at=case.at, **case.options)
     assert_refuses(peer, case.error, peer.handshake)
+
+
+@pytest.mark.parametrize("code", TLS12_EXTENSIONS, ids=lambda code: code.name)
+@pytest.mark.parametrize("point", POINTS.values())
+def test_answer_in_tls13_to_what_was_offered_for_tls12_is_refused(point, code):
+    """RFC 8446, 4.2: where they are offered for the sake of another version, too."""
+    data = DATA.get(code, b"")
+    edit = in_certificate((code, data)) if point == "certificate" else with_extension(code, data)
+    peer = client_of(
+        {"minimum_version": TLSVersion.TLSv1_2},
+        at={point: edit},
+        retry=P256 if point == "hello_retry_request" else 0,
+        request_certificate=True,
+    )
+    assert_refuses(peer, IllegalParameter, peer.handshake)
+    # The others are: what fasths does not have itself, it does not offer.
+    assert (peer.hello.extension(code) is None) == (code == E.encrypt_then_mac)
 
 
 @pytest.mark.parametrize("code", IN_CERTIFICATE, ids=lambda code: code.name)

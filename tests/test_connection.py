@@ -14,6 +14,7 @@ from helpers import (
     NOT_TLS,
     PLENTY,
     SSL,
+    TLS13_SUITES,
     WANT_READ,
     WANT_WRITE,
     ZERO_RETURN,
@@ -312,7 +313,7 @@ def test_answers_to_key_updates_do_not_pile_up() -> None:
 # --- export_keying_material()
 
 
-@pytest.mark.parametrize("suite", list(fasths.CipherSuite)[:3])
+@pytest.mark.parametrize("suite", TLS13_SUITES)
 @pytest.mark.parametrize("length", [1, 32, 255, 8160])
 @pytest.mark.parametrize("context", [None, b"", b"context", bytes(1000)])
 def test_both_sides_export_the_same(

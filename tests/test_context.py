@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pki
 import pytest
+from helpers import TLS13_ALONE, TLS13_SUITES
 
 import fasths
 from fasths import (
@@ -50,14 +51,17 @@ def test_defaults():
     assert context.trust is None
     assert context.verify is None
     assert context.alpn == ()
-    assert context.minimum_version is context.maximum_version is TLSVersion.TLSv1_3
-    assert context.cipher_suites == tuple(CipherSuite)
+    assert context.minimum_version is TLSVersion.TLSv1_2
+    assert context.maximum_version is TLSVersion.TLSv1_3
+    assert set(context.cipher_suites) == set(CipherSuite)
+    # The suites of a version are chosen from among themselves; TLS 1.3's stand first.
+    assert context.cipher_suites[:3] == TLS13_SUITES
     assert set(context.groups) == set(NamedGroup)
     assert context.groups[:2] == (NamedGroup.X25519MLKEM768, NamedGroup.x25519)
     assert context.key_share_groups == (NamedGroup.X25519MLKEM768, NamedGroup.x25519)
-    assert {scheme for scheme in SignatureScheme if "pkcs1" not in scheme.name} == set(
-        context.signature_schemes
-    )
+    assert set(context.signature_schemes) == set(SignatureScheme)
+    # What both versions can sign with comes first.
+    assert all("pkcs1" in scheme.name for scheme in context.signature_schemes[-3:])
     assert context.check_hostname is True
     assert context.limits == Limits()
 
@@ -172,7 +176,7 @@ def test_unknown_name_is_refused(argument, kind, unknown):
 
 
 @of_codes
-@pytest.mark.parametrize("unknown", [-1, 0, 0x0A0A, 0xC02F, 1 << 40])
+@pytest.mark.parametrize("unknown", [-1, 0, 0x0A0A, 0xC013, 1 << 40])
 def test_unknown_code_is_refused(argument, kind, unknown):
     with pytest.raises(ValueError, match=f"is not a valid {kind.__name__}"):
         Context(**{argument: [unknown]})
@@ -217,10 +221,29 @@ def test_empty_list_of_codes_is_refused(argument, kind):
 
 
 @pytest.mark.parametrize("scheme", [s for s in SignatureScheme if "pkcs1" in s.name])
-def test_scheme_that_signs_only_certificates_is_refused(scheme):
+@pytest.mark.parametrize(
+    "without_tls12",
+    [
+        TLS13_ALONE,
+        {"cipher_suites": TLS13_SUITES},
+        {"groups": ["X25519MLKEM768"]},
+    ],
+    ids=["version", "suites", "groups"],
+)
+def test_scheme_that_signs_in_tls12_alone(scheme, without_tls12):
+    """RFC 8446, 4.2.3: allowed where TLS 1.2 is; without it such schemes are for certificates."""
     for value in (scheme, scheme.name):
-        with pytest.raises(ValueError, match="cannot sign a TLS"):
-            Context(signature_schemes=[SignatureScheme.ed25519, value])
+        schemes = [SignatureScheme.ed25519, value]
+        assert Context(signature_schemes=schemes).signature_schemes == (schemes[0], scheme)
+        with pytest.raises(ValueError, match=r"cannot sign a TLS 1\.3 handshake"):
+            Context(signature_schemes=schemes, **without_tls12)
+    # By default they are there as far as they are of use.
+    assert scheme not in Context(**without_tls12).signature_schemes
+
+
+def test_default_schemes_without_tls12():
+    schemes = {scheme for scheme in SignatureScheme if "pkcs1" not in scheme.name}
+    assert set(Context(**TLS13_ALONE).signature_schemes) == schemes
 
 
 def test_another_enum_with_the_same_numbers_is_refused():
@@ -265,16 +288,76 @@ def test_group_that_the_installation_lacks_is_refused(monkeypatch):
 # --- Versions
 
 
+TLS12, TLS13 = TLSVersion.TLSv1_2, TLSVersion.TLSv1_3
+TLS12_SUITES = tuple(suite for suite in CipherSuite if suite not in TLS13_SUITES)
+
+
+def versions(**arguments):
+    """Those that connections can have, the highest first."""
+    return Context(**arguments)._configuration.versions
+
+
 @pytest.mark.parametrize("argument", ["minimum_version", "maximum_version"])
-def test_versions(argument):
-    for version in (TLSVersion.TLSv1_3, 0x0304):
+def test_version(argument):
+    for version in (*TLSVersion, 0x0303, 0x0304):
         context = Context(**{argument: version})
-        assert getattr(context, argument) is TLSVersion.TLSv1_3
-    with pytest.raises(ValueError, match=f"{argument}: TLSv1_2 is not supported"):
-        Context(**{argument: TLSVersion.TLSv1_2})
-    for unknown in (0x0301, 0x0305, 0):
+        assert getattr(context, argument) is TLSVersion(version)
+    for unknown in (0x0300, 0x0301, 0x0302, 0x0305, 0, -1):
         with pytest.raises(ValueError, match="TLSVersion"):
             Context(**{argument: unknown})
+
+
+@pytest.mark.parametrize(
+    ("minimum", "maximum", "expected"),
+    [
+        (TLS12, TLS13, (TLS13, TLS12)),
+        (TLS12, TLS12, (TLS12,)),
+        (TLS13, TLS13, (TLS13,)),
+    ],
+)
+def test_versions_between_the_two(minimum, maximum, expected):
+    assert versions(minimum_version=minimum, maximum_version=maximum) == expected
+
+
+def test_minimum_version_above_the_maximum_is_refused():
+    with pytest.raises(ValueError, match="minimum_version is above maximum_version"):
+        Context(minimum_version=TLS13, maximum_version=TLS12)
+
+
+ONE_VERSION = {
+    "suites of TLS 1.2": (TLS12, {"cipher_suites": TLS12_SUITES}),
+    "a suite of TLS 1.2": (TLS12, {"cipher_suites": TLS12_SUITES[-1:]}),
+    "suites of TLS 1.3": (TLS13, {"cipher_suites": TLS13_SUITES}),
+    "a suite of TLS 1.3": (TLS13, {"cipher_suites": TLS13_SUITES[-1:]}),
+    # It is not defined for TLS 1.2.
+    "a group of TLS 1.3": (TLS13, {"groups": ["X25519MLKEM768"]}),
+}
+
+
+@pytest.mark.parametrize("name", ONE_VERSION)
+def test_version_without_a_suite_or_group_is_off(name):
+    version, arguments = ONE_VERSION[name]
+    context = Context(**arguments)
+    assert context._configuration.versions == (version,)
+    # That is what was allowed, and not what comes of it.
+    assert (context.minimum_version, context.maximum_version) == (TLS12, TLS13)
+    assert versions(**arguments, minimum_version=version, maximum_version=version) == (version,)
+    other = TLS13 if version == TLS12 else TLS12
+    with pytest.raises(ValueError, match="no version is left"):
+        Context(**arguments, minimum_version=other, maximum_version=other)
+
+
+def test_suites_of_one_version_and_a_group_of_the_other_are_refused():
+    with pytest.raises(ValueError, match="no version is left"):
+        Context(cipher_suites=TLS12_SUITES, groups=["X25519MLKEM768"])
+
+
+@pytest.mark.parametrize("first", [TLS12_SUITES[:1], TLS13_SUITES[:1]], ids=["TLS 1.2", "TLS 1.3"])
+def test_one_suite_and_one_group_for_each_version_are_enough(first):
+    last = TLS13_SUITES[-1:] if first == TLS12_SUITES[:1] else TLS12_SUITES[-1:]
+    arguments = {"cipher_suites": first + last, "groups": ["X25519MLKEM768", "x25519"]}
+    assert versions(**arguments) == (TLS13, TLS12)
+    assert Context(**arguments).cipher_suites == first + last
 
 
 # --- Verification and trust
@@ -421,9 +504,17 @@ def test_identity_whose_schemes_are_not_among_those_of_the_context_is_refused(id
     assert identity.signature_schemes == (SignatureScheme.ecdsa_secp256r1_sha256,)
     raw = Identity.from_raw_public_key(pki.make_leaf().key_pem)
     for each in (identity, raw):
-        assert Context(identities=[each], signature_schemes=["ed25519", "ecdsa_secp256r1_sha256"])
-        with pytest.raises(ValueError, match="can sign with none of the signature_schemes"):
-            Context(identities=[each], signature_schemes=["ed25519", "ecdsa_secp384r1_sha384"])
+        for fitting in ("ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384"):
+            # RFC 8446, 4.2.3: in TLS 1.2 the hash is not bound to the curve.
+            alone = TLS13_ALONE if fitting == "ecdsa_secp256r1_sha256" else {}
+            assert Context(identities=[each], signature_schemes=["ed25519", fitting], **alone)
+        for alone, other in (
+            (TLS13_ALONE, "ecdsa_secp384r1_sha384"),
+            ({}, "rsa_pkcs1_sha256"),
+            ({"maximum_version": TLSVersion.TLSv1_2}, "rsa_pss_rsae_sha256"),
+        ):
+            with pytest.raises(ValueError, match="can sign with none of the signature_schemes"):
+                Context(identities=[each], signature_schemes=["ed25519", other], **alone)
 
 
 # --- Application protocols

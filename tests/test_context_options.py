@@ -36,6 +36,7 @@ def of_options(*names):
 
 
 DEFAULTS = {
+    "require_extended_master_secret": False,
     "post_handshake_auth": False,
     "staple_policy": StaplePolicy.CHECK,
     "certificate_compression": (),
@@ -138,7 +139,9 @@ def test_early_data_window_of_a_wrong_type_is_refused(wrong):
 
 # --- Flags and callbacks
 
-of_flags = of_options("post_handshake_auth", "dynamic_record_sizing")
+of_flags = of_options(
+    "post_handshake_auth", "dynamic_record_sizing", "require_extended_master_secret"
+)
 
 
 @of_flags

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from both_versions import FOR_TLS13, TLS12, version
 from helpers import (
     BOTH_ROLES,
     BROKEN,
@@ -29,11 +30,13 @@ from helpers import (
     server_context,
     transfer,
     turns,
-    unverified_contexts,
 )
 
 import fasths
-from fasths import AlertDescription, Connection, ContentType, Origin, SSLErrorCode
+from fasths import AlertDescription, Connection, ContentType, Origin, SSLErrorCode, TLSVersion
+
+# Everything here is the same in both versions.
+__all__ = ["version"]
 
 # Every call that follows the contract, and what it returns for "not now".
 CALLS: dict[str, tuple[Callable[[Connection], Any], int | None]] = {
@@ -71,8 +74,7 @@ def test_connect_and_accept_give_the_role_and_go_on() -> None:
     pair = ConnectionPair(roles=False)
     assert outcome(pair.client, pair.client.connect()) == (-1, WANT_READ)
     assert outcome(pair.server, pair.server.accept()) == (-1, WANT_READ)
-    assert pair.client.connect() == 1
-    assert pair.server.accept() == 1
+    turns(pair.client.connect, pair.server.accept)
 
 
 def test_the_first_call_of_each_role() -> None:
@@ -124,16 +126,20 @@ def test_1_is_returned_again_and_touches_nothing(by_server: bool) -> None:
     assert conn.last_error is None
 
 
-def test_1_is_returned_only_once_the_flight_is_written() -> None:
+def test_1_is_returned_only_once_the_flight_is_written(version: TLSVersion) -> None:
     pair = ConnectionPair()
     pair.client.do_handshake()
     pair.server.do_handshake()
-    pair.client_bio.blocked = True
+    # RFC 8446, 2: the client's flight is the last; RFC 5246, 7.3: the server's.
+    if version is TLS12:
+        pair.client.do_handshake()
+    last, bio, other, _ = pair.sides(by_server=version is TLS12)
+    bio.blocked = True
     for _ in range(2):
-        assert outcome(pair.client, pair.client.do_handshake()) == (-1, WANT_WRITE)
-    pair.client_bio.blocked = False
-    assert pair.client.do_handshake() == 1
-    assert pair.server.do_handshake() == 1
+        assert outcome(last, last.do_handshake()) == (-1, WANT_WRITE)
+    bio.blocked = False
+    assert last.do_handshake() == 1
+    assert other.do_handshake() == 1
 
 
 # --- Return values: 0
@@ -274,7 +280,7 @@ def test_the_alert_is_sent_once_before_the_failing_call_returns(
 @pytest.mark.parametrize("max_write", [1, 3, PLENTY])
 @pytest.mark.parametrize("buffered", [False, True], ids=["direct", "buffered"])
 def test_the_alert_is_sent_by_the_next_call_that_can_write(
-    name: str, max_write: int, buffered: bool
+    name: str, max_write: int, buffered: bool, version: TLSVersion
 ) -> None:
     pair = ConnectionPair(wrap=fasths.BufferedBIO if buffered else None).handshake()
     pair.server_bio.inner.write(NOT_TLS)
@@ -291,7 +297,8 @@ def test_the_alert_is_sent_by_the_next_call_that_can_write(
         assert call(pair.client) == refused
         assert pair.client.get_error(-1) is SSL
         assert pair.client.last_error is error
-    assert len(pair.client_bio.written) == 5 + 2 + 1 + 16
+    # With its type, or with an explicit nonce (RFC 5288, 3).
+    assert len(pair.client_bio.written) == 5 + 2 + (8 if version is TLS12 else 1) + 16
     assert pair.server.read() is None
     assert isinstance(pair.server.last_error, fasths.PeerAlert)
     pair.client_bio.calls.clear()
@@ -313,6 +320,7 @@ def test_what_is_left_of_a_flight_is_not_sent_after_the_peer_s_alert() -> None:
     assert pair.server_bio.calls == []
 
 
+@FOR_TLS13
 def test_a_transport_error_is_not_the_end_of_the_peer_s_data() -> None:
     """A KeyUpdate that cannot be answered, with data behind it: the call fails, or has the data."""
     pair = ConnectionPair().handshake()
@@ -424,6 +432,7 @@ def test_every_call_does_the_handshake_first(name: str, by_server: bool) -> None
     assert conn.established
 
 
+@FOR_TLS13
 @pytest.mark.parametrize("name", ["read", "read_into", "peek_into"])
 def test_a_read_may_want_to_write(name: str) -> None:
     pair = ConnectionPair().handshake()
@@ -502,11 +511,17 @@ def contexts_of(flights: str, tickets: int) -> tuple[fasths.Context, fasths.Cont
 
 @pytest.mark.parametrize("flights", FLIGHTS)
 @pytest.mark.parametrize("tickets", [0, 1, 2, 20])
-def test_each_flight_is_one_write(flights: str, tickets: int) -> None:
-    """All tickets together are one, which follows the client's Finished."""
+def test_each_flight_is_one_write(flights: str, tickets: int, version: TLSVersion) -> None:
+    """All tickets together are one, which follows the client's Finished.
+
+    In TLS 1.2 a ticket is in the server's second flight, and there is no other first one.
+    """
     pair = ConnectionPair(contexts=contexts_of(flights, tickets))
     turns(pair.client.do_handshake, pair.server.do_handshake)
     _, _, of_client, of_server = FLIGHTS[flights]
+    if version is TLS12:
+        assert len(pair.client_bio.writes()) == len(pair.server_bio.writes()) == 2
+        return
     assert len(pair.client_bio.writes()) == of_client
     assert len(pair.server_bio.writes()) == of_server + (tickets > 0)
 
@@ -564,6 +579,7 @@ def test_repeating_a_call_early_is_harmless(blocked: bool) -> None:
     assert pair.client_bio.writes() == pair.server_bio.writes() == []
 
 
+@FOR_TLS13
 def test_tickets_wait_for_a_client_that_reads() -> None:
     """They are the end of the server's do_handshake(); no handshake waits for them."""
     pair = ConnectionPair(100)
@@ -588,7 +604,8 @@ def test_tickets_wait_for_a_client_that_reads() -> None:
 
 def test_both_sides_may_send_at_once() -> None:
     """Full pipes in both directions: reading makes room, so it goes on while output waits."""
-    pair = ConnectionPair(100, contexts=unverified_contexts()).handshake()
+    contexts = client_context(), server_context(session_tickets=0)
+    pair = ConnectionPair(100, contexts=contexts).handshake()
     data = bytes(range(250)) * 20
     received = {pair.client: bytearray(), pair.server: bytearray()}
     sent = dict.fromkeys(received, 0)

@@ -6,8 +6,9 @@ with each flight handed to a function that may cut it into pieces or change it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from helpers import (
@@ -21,9 +22,20 @@ from helpers import (
     identity,
     server_context,
 )
+from refusals12 import TLS12_ALONE
+from resumed_pairs import session_of
 
 import fasths
-from fasths import AlertDescription, Connection, ContentType, MemoryBIO, Origin, Verify
+from fasths import (
+    AlertDescription,
+    Connection,
+    ContentType,
+    MemoryBIO,
+    MemorySessionStore,
+    Origin,
+    Session,
+    Verify,
+)
 
 REQUEST, ANSWER = b"a request", b"an answer"
 
@@ -31,18 +43,72 @@ REQUEST, ANSWER = b"a request", b"an answer"
 Delivery = Callable[[int, bytes], Iterable[bytes]]
 
 QUIET: dict[str, Any] = {"verify": Verify.NONE}
-CONTEXTS = {
-    "plain": (client_context(**QUIET), server_context()),
-    "retry": (
+
+
+class Variant(NamedTuple):
+    """session: makes what the client offers, for each conversation anew."""
+
+    client: fasths.Context
+    server: fasths.Context
+    session: Callable[[], Session | None] = lambda: None
+    is_tls12: bool = False
+
+
+def in_tls12(
+    client: dict[str, Any], server: dict[str, Any], *, both_versions: bool = False
+) -> Variant:
+    """both_versions: whether the client offers TLS 1.3 as well."""
+    settings = {} if both_versions else TLS12_ALONE
+    return Variant(
+        client_context(**{**settings, **client}),
+        server_context(**{**TLS12_ALONE, **server}),
+        is_tls12=True,
+    )
+
+
+def with_ticket() -> Variant:
+    variant = in_tls12(QUIET, {})
+    return variant._replace(
+        session=functools.cache(lambda: session_of(variant.client, variant.server))
+    )
+
+
+def with_session_id() -> Variant:
+    store = MemorySessionStore()
+    variant = in_tls12(QUIET, {"session_store": store})
+
+    @functools.cache
+    def first() -> tuple[Session, bytes, bytes]:
+        session = session_of(variant.client, variant.server)
+        key = b"session:" + session.session_id
+        return session, key, store.get(key)
+
+    def again() -> Session:
+        # A conversation that failed has removed it (RFC 5246, 7.2.2).
+        session, key, state = first()
+        store.put(key, state, 100)
+        return session
+
+    return variant._replace(session=again)
+
+
+VARIANTS = {
+    "plain": Variant(client_context(**QUIET), server_context()),
+    "retry": Variant(
         client_context(groups=("secp256r1", "x25519"), key_share_groups=("secp256r1",), **QUIET),
         server_context(retry_with_cookie=True),
     ),
-    "client certificate": (
+    "client certificate": Variant(
         client_context(identities=[identity()]),
         server_context(verify=Verify.REQUIRED),
     ),
+    "1.2": in_tls12(QUIET, {}),
+    "1.2 of both": in_tls12(QUIET, {"session_tickets": 0}, both_versions=True),
+    "1.2 client certificate": in_tls12({"identities": [identity()]}, {"verify": Verify.REQUIRED}),
+    "1.2 ticket": with_ticket(),
+    "1.2 session id": with_session_id(),
 }
-VARIANT = pytest.mark.parametrize("variant", CONTEXTS)
+VARIANT = pytest.mark.parametrize("variant", VARIANTS)
 
 
 def at_once(_number: int, flight: bytes) -> Iterator[bytes]:
@@ -131,8 +197,12 @@ class Conversation:
     """The client's flights have even numbers, the server's odd ones."""
 
     def __init__(self, variant: str, deliver: Delivery = at_once) -> None:
-        client, server = CONTEXTS[variant]
-        self.client, self.server = Client(client), Server(server)
+        chosen = VARIANTS[variant]
+        self.client, self.server = Client(chosen.client), Server(chosen.server)
+        session = chosen.session()
+        if session is not None:
+            self.client.conn.set_session(session)
+        self.is_resumed = session is not None
         self.client.conn.set_connect_state()
         self.server.conn.set_accept_state()
         self.flights: list[bytes] = []
@@ -163,6 +233,7 @@ class Conversation:
     def check_end(self) -> None:
         assert self.ended, (self.client.conn.last_error, self.server.conn.last_error)
         assert (self.client.heard, self.server.heard) == (ANSWER, REQUEST)
+        assert self.client.conn.session_reused is self.is_resumed
         for side in (self.client, self.server):
             assert side.conn.last_error is None
             assert count_alerts(side.sent) == 1
@@ -249,16 +320,25 @@ def record_bounds(flight: bytes) -> list[tuple[int, int]]:
     return bounds
 
 
-def is_of_no_importance(flight: bytes, offset: int) -> bool:
-    """RFC 8446, 5.1 and 5.2: legacy_record_version is ignored where it is not authenticated."""
+def is_of_no_importance(variant: str, number: int, flight: bytes, offset: int) -> bool:
+    """RFC 8446, 5.1 and 5.2: legacy_record_version is ignored where it is not authenticated.
+
+    In TLS 1.2 only until the version is negotiated, in the first record of each side
+    (RFC 5246, E.1).
+    """
+    bounds = record_bounds(flight)
+    if VARIANTS[variant].is_tls12:
+        return number < 2 and 0 < offset < 3
     return any(
         start < offset < start + 3 and flight[start] != ContentType.application_data
-        for start, _ in record_bounds(flight)
+        for start, _ in bounds
     )
 
 
-def is_plain_change_cipher_spec(flight: bytes, bounds: tuple[int, int]) -> bool:
-    return flight[bounds[0]] == ContentType.change_cipher_spec
+def is_dropped_anyway(variant: str, flight: bytes, bounds: tuple[int, int]) -> bool:
+    """RFC 8446, D.4: change_cipher_spec means nothing there."""
+    is_change = flight[bounds[0]] == ContentType.change_cipher_spec
+    return is_change and not VARIANTS[variant].is_tls12
 
 
 @pytest.mark.parametrize(
@@ -270,6 +350,13 @@ def is_plain_change_cipher_spec(flight: bytes, bounds: tuple[int, int]) -> bool:
         ("retry", "flip", 3),
         ("client certificate", "flip", 3),
         ("client certificate", 255, 7),
+        ("1.2", "flip", 1),
+        ("1.2", 0, 1),
+        ("1.2", 255, 1),
+        ("1.2 of both", "flip", 3),
+        ("1.2 client certificate", "flip", 1),
+        ("1.2 ticket", "flip", 1),
+        ("1.2 session id", "flip", 1),
     ],
 )
 def test_every_byte_damaged(variant: str, damage: str | int, step: int) -> None:
@@ -283,7 +370,9 @@ def test_every_byte_damaged(variant: str, damage: str | int, step: int) -> None:
             if at == number:
                 changed = bytearray(flight)
                 changed[offset] = changed[offset] ^ 1 << offset % 8 if damage == "flip" else damage
-                unchanged = changed == flight or is_of_no_importance(flight, offset)
+                unchanged = changed == flight or is_of_no_importance(
+                    variant, number, flight, offset
+                )
                 flight = bytes(changed)
             yield flight
 
@@ -318,7 +407,7 @@ def test_every_record(variant: str, how: str) -> None:
             if at == number:
                 bounds = record_bounds(flight)
                 pieces = [flight[start:end] for start, end in bounds]
-                harmless = is_plain_change_cipher_spec(flight, bounds[which])
+                harmless = is_dropped_anyway(variant, flight, bounds[which])
                 if how == "dropped":
                     del pieces[which]
                 elif how == "repeated":
@@ -327,7 +416,7 @@ def test_every_record(variant: str, how: str) -> None:
                     harmless = harmless or number >= len(flights) - 2
                 elif which + 1 < len(pieces):
                     pieces[which], pieces[which + 1] = pieces[which + 1], pieces[which]
-                    skipped = any(piece[0] == ContentType.change_cipher_spec for piece in pieces)
+                    skipped = any(is_dropped_anyway(variant, flight, each) for each in bounds)
                 else:
                     skipped = True
                 flight = b"".join(pieces)
@@ -357,7 +446,17 @@ def test_every_record(variant: str, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variant", "step"), [("plain", 1), ("retry", 5), ("client certificate", 5)]
+    ("variant", "step"),
+    [
+        ("plain", 1),
+        ("retry", 5),
+        ("client certificate", 5),
+        ("1.2", 1),
+        ("1.2 of both", 5),
+        ("1.2 client certificate", 1),
+        ("1.2 ticket", 1),
+        ("1.2 session id", 1),
+    ],
 )
 def test_cut_off_at_every_offset(variant: str, step: int) -> None:
     """The transport ends within a flight: an error of the transport, without an alert."""

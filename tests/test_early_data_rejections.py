@@ -26,6 +26,7 @@ from early_data_pairs import (
 from helpers import (
     HOST,
     NONE,
+    TLS13_SUITES,
     WANT_READ,
     WANT_WRITE,
     client_context,
@@ -46,7 +47,7 @@ from fasths import (
 )
 
 BIG = 1 << 20
-AES_128, AES_256, CHACHA20 = fasths.CipherSuite
+AES_128, AES_256, CHACHA20 = TLS13_SUITES
 ALPN = ["h2", "http/1.1"]
 
 

@@ -22,11 +22,12 @@ EXPECTED = {
     "authentication.py": "after a renewal, resumed: True",
     "waits.py": "shop.example: waited for WANT_CLIENT_HELLO_CB, WANT_ASYNC; established",
     "proxy.py": "shop.example: ours, t13d",
+    "tls12.py": "devices.example: <TLSVersion.TLSv1_2: 771>",
 }
 # What the examples have in common.
 HELPERS = {"throwaway.py", "in_memory.py"}
 # Whose code is taken from the examples.
-QUOTING = ("resumption.md", "authentication.md", "requests.md", "proxies.md")
+QUOTING = ("resumption.md", "authentication.md", "requests.md", "proxies.md", "tls12.md")
 
 
 def run_example(name: str) -> str:

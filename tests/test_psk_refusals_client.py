@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidTag
-from helpers import HOST
+from helpers import HOST, TLS13_SUITES
 from refusals import Case, assert_established, assert_refuses, case, changed, credential
 from resumptions import (
     KEY,
@@ -398,7 +398,7 @@ def test_early_data_is_rejected(name, compatibility):
     assert peer.skipped_records if name == "unknown PSK" else peer.early_data_read == EARLY
 
 
-@pytest.mark.parametrize("suite", CipherSuite, ids=lambda each: each.name)
+@pytest.mark.parametrize("suite", TLS13_SUITES, ids=lambda each: each.name)
 @pytest.mark.parametrize("alpn", [None, b"h2"])
 @pytest.mark.parametrize("size", [1, MAXIMUM])
 def test_early_data_is_accepted(suite, alpn, size):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from helpers import TLS13_SUITES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from record_peers import (
@@ -37,7 +38,6 @@ from fasths.record.protection import opening_key, sealing_key
 from fasths.wire import messages
 from fasths.wire.codes import (
     AlertDescription,
-    CipherSuite,
     ContentType,
     ExtensionType,
     HandshakeType,
@@ -63,7 +63,7 @@ of_waiting = pytest.mark.parametrize("waiting", [waiting_client, waiting_server]
 # --- Protection
 
 
-@pytest.mark.parametrize("code", CipherSuite, ids=lambda code: code.name)
+@pytest.mark.parametrize("code", TLS13_SUITES, ids=lambda code: code.name)
 class TestProtection:
     def keys(self, code):
         suite = find_suite(code)

@@ -152,8 +152,11 @@ def test_channel_bindings() -> None:
     exported = pair.client.export_keying_material("EXPORTER-Channel-Binding", b"", 32)
     assert pair.client.channel_binding("tls-exporter") == exported
     assert pair.server.channel_binding("tls-exporter") == exported
-    for kind in ("tls-unique", "tls-exporter ", ""):
+    for kind in ("tls-unique ", "tls-exporter ", ""):
         with pytest.raises(ValueError, match="no channel binding"):
             pair.client.channel_binding(kind)
+    # RFC 8446, C.5.
+    with pytest.raises(ValueError, match=r"tls-unique is not defined for TLS 1\.3"):
+        pair.client.channel_binding("tls-unique")
     with pytest.raises(RuntimeError, match="before"):
         ConnectionPair().client.channel_binding("tls-exporter")

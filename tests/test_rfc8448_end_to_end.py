@@ -47,6 +47,7 @@ from fasths.wire.codes import (
     SignatureScheme,
     SSLErrorCode,
     StaplePolicy,
+    TLSVersion,
     Verify,
 )
 from fasths.wire.errors import BadRecordMac, DecryptError, IllegalParameter
@@ -124,6 +125,7 @@ def trace_identity(trace: Trace, side: str) -> TraceIdentity:
 def configuration(**changes: object) -> Configuration:
     """The parameters of the traces. No chain is verified: their certificates have expired."""
     parameters: dict[str, object] = {
+        "versions": (TLSVersion.TLSv1_3,),
         "cipher_suites": (
             CipherSuite.TLS_AES_128_GCM_SHA256,
             CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
@@ -164,6 +166,7 @@ def configuration(**changes: object) -> Configuration:
         "record_size_limit": 0,
         "record_padding": 0,
         "dynamic_record_sizing": False,
+        "require_extended_master_secret": False,
         "limits": Limits(),
     }
     return Configuration(**(parameters | changes))
@@ -313,9 +316,11 @@ def test_client(trace: Trace, cut: bool) -> None:
     assert engine.close_notify_sent
     assert engine.close_notify_received
     assert engine.outcome.suite.code == CipherSuite.TLS_AES_128_GCM_SHA256
-    assert engine.outcome.group == (NamedGroup.secp256r1 if trace.section == RETRIED else NamedGroup.x25519)
+    group = NamedGroup.secp256r1 if trace.section == RETRIED else NamedGroup.x25519
+    assert engine.outcome.group == group
     resumed = trace.section == RESUMED
-    assert engine.outcome.resumed == engine.outcome.early_data_accepted == engine.outcome.early_data_offered == resumed
+    assert engine.outcome.resumed == resumed
+    assert engine.outcome.early_data_accepted == engine.outcome.early_data_offered == resumed
     if resumed:
         # The certificate is the one of section 3; nobody signs anything.
         trace_of_the_server = rfc8448.traces()[SIMPLE]

@@ -9,6 +9,7 @@ import functools
 import itertools
 
 import pytest
+from helpers import TLS13_SUITES
 from refusals import assert_established, client_of, credential, established, identity, server_of
 from scripted_keys import ALL_SCHEMES, DEFAULT_SCHEMES, SUITES
 from scripted_messages import (
@@ -31,7 +32,6 @@ from scripted_peer import (
 )
 
 from fasths import (
-    CipherSuite,
     ContentType,
     ExtensionType,
     NamedGroup,
@@ -48,7 +48,7 @@ both_roles = pytest.mark.parametrize("role", ROLES)
 
 
 @both_roles
-@pytest.mark.parametrize("suite", CipherSuite, ids=lambda each: each.name)
+@pytest.mark.parametrize("suite", TLS13_SUITES, ids=lambda each: each.name)
 @pytest.mark.parametrize("group", NamedGroup, ids=lambda each: each.name)
 def test_every_suite_and_group(role, suite, group):
     context = {"groups": (group,), "key_share_groups": (group,), "cipher_suites": (suite,)}

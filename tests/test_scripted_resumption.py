@@ -13,6 +13,7 @@ import pytest
 import rfc8448
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import x25519
+from helpers import TLS13_SUITES
 from refusals import changed, credential
 from rfc8448 import RESUMED, SIMPLE
 from scripted_certificates import (
@@ -260,7 +261,7 @@ def test_full_handshake():
     assert pair.client.exporter_secret == pair.server.exporter_secret
 
 
-@pytest.mark.parametrize("suite", CipherSuite, ids=lambda each: each.name)
+@pytest.mark.parametrize("suite", TLS13_SUITES, ids=lambda each: each.name)
 @pytest.mark.parametrize("modes", [(PSK_DHE_KE,), (PSK_KE,), (PSK_KE, PSK_DHE_KE)])
 def test_resumption(suite, modes):
     psk = new_psk(suite=suite)
@@ -369,7 +370,7 @@ def early_pair(psk, client=None, server=None):
     )
 
 
-@pytest.mark.parametrize("suite", CipherSuite, ids=lambda each: each.name)
+@pytest.mark.parametrize("suite", TLS13_SUITES, ids=lambda each: each.name)
 @pytest.mark.parametrize("mode", [PSK_DHE_KE, PSK_KE])
 @pytest.mark.parametrize("compatibility", [True, False])
 def test_early_data_is_accepted(suite, mode, compatibility):

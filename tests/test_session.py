@@ -10,14 +10,22 @@ import time
 import weakref
 
 import pytest
-from helpers import HOST, client_context, identity, server_context
+from helpers import HOST, TLS13_SUITES, client_context, identity, server_context
 from hypothesis import example, given
 from hypothesis import strategies as st
-from resumed_pairs import assert_resumes, connected, session_of
-from session_bytes import session_bytes
+from resumed_pairs import assert_resumes, connected, offered, session_of
+from session_bytes import FORMAT, TLS12, session_bytes
 from wire_format import with_lengths_off_by_one
 
-from fasths import CipherSuite, ExternalPSK, Session, TLSVersion
+from fasths import (
+    CipherSuite,
+    ExtensionType,
+    ExternalPSK,
+    MemorySessionStore,
+    Session,
+    TLSVersion,
+    Verify,
+)
 
 SECRET = bytes(range(100, 132))
 TICKET = b"the ticket"
@@ -32,6 +40,20 @@ FULL = {
     "peer_certificates": CERTIFICATES,
     "secret": SECRET,
     "ticket": TICKET,
+}
+SESSION_ID = b"\x5a" * 32
+FULL12 = {
+    "version": TLS12,
+    "suite": 0xC02B,
+    "secret": bytes(range(48)),
+    "created": 1_700_000_000.123,
+    "authenticated": 1_600_000_000.456,
+    "lifetime": 3600,
+    "ticket_age_add": 0,
+    "protocol_name": b"h2",
+    "peer_certificates": CERTIFICATES,
+    "ocsp_response": b"a response",
+    "identity_digest": b"a digest",
 }
 SESSIONS = {
     "full": FULL,
@@ -55,6 +77,17 @@ SESSIONS = {
         "ticket": bytes(0xFFFF),
     },
     "raw public key": {"raw_public_key": 1, "peer_certificates": (b"a key",)},
+    "TLS 1.2 ticket": {**FULL12, "session_id": b"", "ticket": TICKET},
+    "TLS 1.2 session id": {**FULL12, "session_id": SESSION_ID, "ticket": b""},
+    # As a server has it.
+    "TLS 1.2 state": {**FULL12, "ticket": b"", "identity_digest": b""},
+    "greatest of TLS 1.2": {
+        **FULL12,
+        "suite": 0xC030,
+        "session_id": bytes(32),
+        "identity_digest": bytes(255),
+        "ticket": bytes(0xFFFF),
+    },
 }
 each_session = pytest.mark.parametrize("name", SESSIONS)
 
@@ -83,11 +116,26 @@ def test_attributes():
     assert session.raw_public_key is False
 
 
+@pytest.mark.parametrize("suite", [each for each in CipherSuite if each not in TLS13_SUITES])
+def test_attributes_of_a_tls12_session(suite):
+    secret = bytes(range(48))
+    for fields in ({"ticket": TICKET}, {"session_id": SESSION_ID, "ticket": b""}):
+        session = made(**{**FULL12, "suite": suite, **fields})
+        assert session.version is TLSVersion.TLSv1_2
+        assert session.cipher_suite is suite
+        # Whatever the suite's hash is (RFC 5246, 8.1).
+        assert bytes(session_bytes(**{**FULL12, "suite": suite, **fields}))[5:54] == b"0" + secret
+        assert session.ticket == (fields["ticket"] or None)
+        assert session.session_id == fields.get("session_id")
+        assert session.max_early_data_size == 0
+
+
 def test_attributes_of_what_is_absent():
     session = made(**SESSIONS["least"])
     assert session.server_name is None
     assert session.alpn_protocol is None
     assert session.ticket is None
+    assert session.session_id is None
     assert session.peer_certificates == ()
     assert session.max_early_data_size == 0
     assert session.expires == session.created == 0
@@ -202,11 +250,52 @@ def test_session_of_a_connection_survives():
     assert_resumes(client, server, session)
 
 
+@pytest.mark.parametrize("kind", ["ticket", "session id"])
+def test_session_of_a_tls12_connection_survives(kind):
+    """By either of the two that a server may give."""
+    client = client_context(alpn=["h2"], maximum_version=TLSVersion.TLSv1_2)
+    store = {"session_store": MemorySessionStore()} if kind == "session id" else {}
+    server = server_context(alpn=["h2"], **store)
+    session = session_of(client, server)
+    assert (session.ticket is None, session.session_id is None) == (
+        (False, True) if kind == "ticket" else (True, False)
+    )
+    data = session.to_bytes()
+    assert data[:3] == bytes((FORMAT, 3, 3))
+    loaded = Session.from_bytes(data)
+    assert loaded == session
+    assert hash(loaded) == hash(session)
+    assert loaded.to_bytes() == session.to_bytes() == data
+    assert assert_resumes(client, server, loaded).client.version is TLSVersion.TLSv1_2
+    assert_resumes(client, server, session)
+
+
 def test_session_is_saved_before_and_after_it_was_used():
     client, server = client_context(), server_context()
     session = session_of(client, server)
     assert_resumes(client, server, session)
     assert Session.from_bytes(session.to_bytes()) == session
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ticket": b""},
+        # In TLS 1.3 an id resumes nothing.
+        {"ticket": b"", "session_id": SESSION_ID},
+        {**FULL12, "ticket": b"", "created": None, "authenticated": None},
+    ],
+    ids=["TLS 1.3", "TLS 1.3 with an id", "TLS 1.2"],
+)
+def test_session_without_a_name_is_not_offered(fields):
+    """As a server has it of its own."""
+    context = client_context(verify=Verify.NONE, alpn=["h2"])
+    session = made(**fields)
+    hello = offered(context, server_context(), session)
+    assert not hello.pre_shared_key
+    assert hello.legacy_session_id != SESSION_ID
+    assert dict(hello.extensions)[ExtensionType.session_ticket] == b""
+    assert_resumes(context, server_context(alpn=["h2"]), session, False)
 
 
 def test_session_outlives_its_connection():
@@ -253,8 +342,9 @@ def test_truncated_session_is_refused(name):
             Session.from_bytes(data[:size])
 
 
-def test_session_of_a_connection_truncated_anywhere_is_refused():
-    data = session_of(client_context(), server_context()).to_bytes()
+@pytest.mark.parametrize("version", TLSVersion)
+def test_session_of_a_connection_truncated_anywhere_is_refused(version):
+    data = session_of(client_context(maximum_version=version), server_context()).to_bytes()
     for size in range(len(data)):
         with pytest.raises(ValueError, match="not a session"):
             Session.from_bytes(data[:size])
@@ -278,11 +368,29 @@ def test_length_that_is_off_by_one_is_refused(name):
 
 
 REFUSED = {
-    "another format": {"format": 0},
-    "a later format": {"format": 2},
-    "TLS 1.2": {"version": 0x0303},
+    "no format": {"format": 0},
+    "an earlier format": {"format": FORMAT - 1},
+    "a later format": {"format": FORMAT + 1},
     "another version": {"version": 0x0305},
-    "a suite of TLS 1.2": {"suite": 0xC02F},
+    "TLS 1.1": {**FULL12, "version": 0x0302},
+    "no version": {"version": 0},
+    "a suite of TLS 1.2 in TLS 1.3": {"suite": 0xC02F},
+    "a suite and a secret of TLS 1.2 in TLS 1.3": {"suite": 0xC02F, "secret": bytes(48)},
+    "TLS 1.3 with all else of TLS 1.2": {**FULL12, "version": 0x0304},
+    "a suite of TLS 1.3 in TLS 1.2": {**FULL12, "suite": 0x1302},
+    "TLS 1.2 with all else of TLS 1.3": {"version": TLS12},
+    "a suite of TLS 1.2 that is not supported": {**FULL12, "suite": 0xC013},
+    "an unknown suite of TLS 1.2": {**FULL12, "suite": 0xC0FF},
+    "a short master secret": {**FULL12, "secret": bytes(47)},
+    "a long master secret": {**FULL12, "secret": bytes(49)},
+    "a master secret of the length of SHA-256": {**FULL12, "secret": bytes(32)},
+    "no master secret": {**FULL12, "secret": b""},
+    "a session id of 33 bytes": {**FULL12, "session_id": bytes(33)},
+    "a session id of 255 bytes": {**FULL12, "session_id": bytes(255), "ticket": b""},
+    "a session id of 33 bytes in TLS 1.3": {"session_id": bytes(33)},
+    "an empty certificate in TLS 1.2": {**FULL12, "peer_certificates": (b"",)},
+    "a raw public key of two in TLS 1.2": {**FULL12, "raw_public_key": 1},
+    "a name that is not ASCII in TLS 1.2": {**FULL12, "server_name": b"h\xc3\xb4te"},
     "an unknown suite": {"suite": 0x1304},
     "a suite that is not supported": {"suite": 0x1305},
     "a short secret": {"secret": bytes(31)},
@@ -327,10 +435,12 @@ def use(session):
     return session.to_bytes()
 
 
-def test_any_changed_byte_makes_another_session_or_none():
+@pytest.mark.parametrize("version", TLSVersion)
+def test_any_changed_byte_makes_another_session_or_none(version):
     """from_bytes() raises ValueError and nothing else, and what it returns can be used."""
     data = session_of(
-        client_context(alpn=["h2"]), server_context(alpn=["h2"], max_early_data_size=1)
+        client_context(alpn=["h2"], maximum_version=version),
+        server_context(alpn=["h2"], max_early_data_size=1),
     ).to_bytes()
     original = Session.from_bytes(data)
     refused = 0
@@ -351,7 +461,8 @@ def test_any_changed_byte_makes_another_session_or_none():
 
 @given(st.binary(max_size=300))
 def test_random_bytes(data):
-    for each in (data, b"\1\3\4\x13\1\x20" + data):
+    heads = bytes((FORMAT, 3, 4, 0x13, 1, 32)), bytes((FORMAT, 3, 3, 0xC0, 0x2B, 48))
+    for each in (data, *(head + data for head in heads)):
         try:
             session = Session.from_bytes(each)
         except ValueError:
@@ -359,9 +470,10 @@ def test_random_bytes(data):
         use(session)
 
 
-def test_random_corruptions():
+@pytest.mark.parametrize("fields", [FULL, FULL12], ids=["TLS 1.3", "TLS 1.2"])
+def test_random_corruptions(fields):
     random_ = random.Random(8446)
-    data = bytes(session_bytes(**FULL))
+    data = bytes(session_bytes(**fields))
     for _ in range(3000):
         changed = bytearray(data)
         for _ in range(random_.randint(1, 4)):
@@ -405,6 +517,14 @@ def test_sessions_that_differ_in_one_field_are_not_equal(field):
     assert made(**FULL) != made(**{**FULL, field: CHANGES[field]})
 
 
+CHANGES12 = {"suite": 0xC02C, "secret": bytes(48), "session_id": SESSION_ID, "ticket": b""}
+
+
+@pytest.mark.parametrize("field", CHANGES12)
+def test_tls12_sessions_that_differ_in_one_field_are_not_equal(field):
+    assert made(**FULL12) != made(**{**FULL12, field: CHANGES12[field]})
+
+
 def test_a_session_equals_nothing_else():
     session = made(**FULL)
     for other in (None, 1, session.to_bytes(), repr(session), object()):
@@ -421,8 +541,9 @@ def test_a_loaded_session_is_found_where_the_original_was_kept():
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_pickling(protocol):
-    client, server = client_context(), server_context()
+@pytest.mark.parametrize("version", TLSVersion)
+def test_pickling(version, protocol):
+    client, server = client_context(maximum_version=version), server_context()
     session = session_of(client, server)
     loaded = pickle.loads(pickle.dumps(session, protocol))
     assert type(loaded) is Session

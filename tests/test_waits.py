@@ -33,6 +33,7 @@ from helpers import (
     server_context,
     transfer,
 )
+from refusals12 import TLS12_ALONE
 from scripted_keys import signature_arguments
 
 import fasths
@@ -59,7 +60,7 @@ class Application:
 
 
 class AskingStore:
-    """A SessionStore in memory; once it is armed, the application says what take() and add() do."""
+    """A SessionStore in memory; once it is armed, the application says what it gives."""
 
     complete_since = 0.0
 
@@ -72,7 +73,7 @@ class AskingStore:
         self.memory.put(key, value, lifetime)
 
     def get(self, key: bytes, request: Request) -> Any:
-        return self.memory.get(key)
+        return self.application(request) if self.armed else self.memory.get(key)
 
     def take(self, key: bytes, request: Request) -> Any:
         return self.application(request) if self.armed else self.memory.take(key)
@@ -240,30 +241,30 @@ class Scene:
         transfer(self.server, self.client, b"to the client")
 
 
-def client_hello(application: Application) -> Setup:
-    chosen = server_context(alpn=["chosen"])
+def client_hello(application: Application, **options: Any) -> Setup:
+    chosen = server_context(alpn=["chosen"], **options)
     return Setup(
-        client_context(alpn=["chosen"]),
-        server_context(identities=[], client_hello_callback=application),
+        client_context(alpn=["chosen"], **options),
+        server_context(identities=[], client_hello_callback=application, **options),
         lambda request: chosen,
         lambda scene: scene.server.context is chosen and scene.client.alpn_protocol == "chosen",
     )
 
 
-def server_identity(application: Application) -> Setup:
+def server_identity(application: Application, **options: Any) -> Setup:
     return Setup(
-        client_context(),
-        server_context(identities=[], identity_callback=application),
+        client_context(**options),
+        server_context(identities=[], identity_callback=application, **options),
         lambda request: identity(),
         lambda scene: scene.client.peer_certificates == identity().certificates,
     )
 
 
-def server_signature(application: Application) -> Setup:
+def server_signature(application: Application, **options: Any) -> Setup:
     remote, leaf = remote_identity(application)
     return Setup(
-        client_context(),
-        server_context(identities=[remote]),
+        client_context(**options),
+        server_context(identities=[remote], **options),
         lambda request: sign(leaf, request),
         lambda scene: scene.client.peer_certificates == remote.certificates,
     )
@@ -280,10 +281,10 @@ def server_verification(application: Application, late: bool = False, **options:
     )
 
 
-def client_verification(application: Application) -> Setup:
+def client_verification(application: Application, **options: Any) -> Setup:
     return Setup(
-        client_context(verify_callback=application),
-        server_context(),
+        client_context(verify_callback=application, **options),
+        server_context(**options),
         lambda request: True,
         lambda scene: scene.client.verified_chain is not None,
     )
@@ -320,6 +321,15 @@ def session_take(application: Application) -> Setup:
     return Setup(client, server, lambda request: store.memory.take(request.key), resumed, session)
 
 
+def session_get(application: Application, **options: Any) -> Setup:
+    """In TLS 1.2 a session can be resumed again, by its id."""
+    store = AskingStore(application)
+    client, server = client_context(**options), server_context(session_store=store, **options)
+    session = session_of(client, server)
+    store.armed = True
+    return Setup(client, server, lambda request: store.memory.get(request.key), resumed, session)
+
+
 def replay_mark(application: Application) -> Setup:
     store = AskingStore(application)
     client = client_context()
@@ -341,10 +351,10 @@ def replay_mark(application: Application) -> Setup:
     )
 
 
-def session_cache(application: Application) -> Setup:
+def session_cache(application: Application, **options: Any) -> Setup:
     cache = AskingCache(application)
-    client, server = client_context(session_cache=cache), server_context()
-    cache.put(HOST, session_of(client_context(), server))
+    client, server = client_context(session_cache=cache, **options), server_context(**options)
+    cache.put(HOST, session_of(client_context(**options), server))
     return Setup(client, server, lambda request: cache.memory.take(request.name), resumed)
 
 
@@ -401,8 +411,20 @@ QUESTIONS = {
         late=True,
     ),
 }
-EVERY_QUESTION = pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
-IN_HANDSHAKE = {name: each for name, each in QUESTIONS.items() if not each.late}
+# Those of TLS 1.2, by the same names; there is nothing after the handshake, and no external PSK.
+QUESTIONS12 = {
+    name: question._replace(make=functools.partial(question.make, **TLS12_ALONE))
+    for name, question in QUESTIONS.items()
+    if not question.late and name not in ("session take", "replay mark", "external PSK")
+}
+QUESTIONS12["session get"] = QUESTIONS["session take"]._replace(
+    make=functools.partial(session_get, **TLS12_ALONE)
+)
+OF_BOTH_VERSIONS = QUESTIONS | {f"{name} of TLS 1.2": each for name, each in QUESTIONS12.items()}
+EVERY_QUESTION = pytest.mark.parametrize(
+    "question", OF_BOTH_VERSIONS.values(), ids=OF_BOTH_VERSIONS
+)
+IN_HANDSHAKE = {name: each for name, each in OF_BOTH_VERSIONS.items() if not each.late}
 LATE = {name: each for name, each in QUESTIONS.items() if each.late}
 EVERY_QUESTION_IN_HANDSHAKE = pytest.mark.parametrize(
     "question", IN_HANDSHAKE.values(), ids=IN_HANDSHAKE
@@ -490,7 +512,7 @@ def test_nothing_of_a_suspended_step_is_sent(question: Question) -> None:
     [written] = before
     assert scene.bio.written == written
     has_spoken = not question.by_server or question.late or question.code is C.WANT_RETRY_VERIFY
-    assert bool(written) is (has_spoken and question is not QUESTIONS["session cache"])
+    assert bool(written) is (has_spoken and question.request is not fasths.SessionCacheRequest)
     request.answer(scene.right(request))
     scene.step(scene.conn)
     # This verdict alone has nothing to be sent.

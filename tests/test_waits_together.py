@@ -27,6 +27,7 @@ from helpers import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import assert_established, changed, server_of
+from refusals12 import TLS12_ALONE
 from scripted_messages import vector
 from scripted_peer import with_extension
 from test_waits import (
@@ -43,7 +44,7 @@ from test_waits import (
 )
 
 import fasths
-from fasths import LATER, AlertDescription, Identity, SignatureScheme, Verify
+from fasths import LATER, AlertDescription, Identity, SignatureScheme, TLSVersion, Verify
 from fasths.wire.errors import CertificateRequired, DecryptError, HandshakeFailure, InternalError
 
 # --- All of them in one handshake
@@ -67,12 +68,18 @@ RESUMED = [
     (fasths.SessionRequest, True),
     (fasths.SessionRequest, True),
 ]
+# In TLS 1.2 there are neither external PSKs nor early data.
+FULL12 = [each for each in FULL if each[0] is not fasths.PSKRequest]
+RESUMED12 = RESUMED[:-1]
+IN_BOTH_VERSIONS = pytest.mark.parametrize("tls12", [False, True], ids=["TLS 1.3", "TLS 1.2"])
 
 
 class Everything:
     """Contexts that ask for all there is, and the answers. resumes: whether with a session."""
 
-    def __init__(self, resumes: bool = False) -> None:
+    def __init__(self, resumes: bool = False, tls12: bool = False) -> None:
+        self.resumes, self.tls12 = resumes, tls12
+        settings = TLS12_ALONE if tls12 else {}
         self.application = Application()
         self.store, self.cache = AskingStore(self.application), AskingCache(self.application)
         self.remotes = dict(remote_identity(self.application) for _ in range(2))
@@ -80,9 +87,10 @@ class Everything:
         asking = self.application
         self.client = client_context(
             session_cache=self.cache,
-            external_psks=() if resumes else [PSK],
+            external_psks=() if resumes or tls12 else [PSK],
             verify_callback=asking,
             identity_callback=asking,
+            **settings,
         )
         self.server = server_context(
             identities=[],
@@ -93,11 +101,13 @@ class Everything:
             verify_callback=asking,
             session_store=self.store,
             max_early_data_size=100,
+            **settings,
         )
-        self.order = RESUMED if resumes else FULL
+        full, resumed = (FULL12, RESUMED12) if tls12 else (FULL, RESUMED)
+        self.order = resumed if resumes else full
         if resumes:
             asking.reply = self.right
-            self.cache.put(HOST, session_of(client_context(), self.server))
+            self.cache.put(HOST, session_of(client_context(**settings), self.server))
             self.store.armed = True
             asking.reply = lambda request: LATER
             asking.requests.clear()
@@ -110,6 +120,8 @@ class Everything:
                 return self.of_server if request.by_server else self.of_client
             case fasths.SessionRequest() if request.operation == "take":
                 return self.store.memory.take(request.key)
+            case fasths.SessionRequest() if request.operation == "get":
+                return self.store.memory.get(request.key)
             case fasths.SessionRequest():
                 return self.store.memory.add(request.key, 10)
             case fasths.SessionCacheRequest():
@@ -117,15 +129,19 @@ class Everything:
         return None
 
     def scene(self, **options: Any) -> Scene:
-        early_data = EARLY_DATA if self.order is RESUMED else b""
+        early_data = EARLY_DATA if self.resumes and not self.tls12 else b""
         return Scene(Setup(self.client, self.server, self.right, early_data=early_data), **options)
 
     def check(self, scene: Scene) -> None:
         """The handshake went as the answers wanted it."""
         asked = [type(each) for each in self.application.requests]
         assert asked == [kind for kind, _ in self.order]
-        assert scene.client.session_reused is (self.order is RESUMED)
-        if self.order is RESUMED:
+        assert scene.client.session_reused is self.resumes
+        version = TLSVersion.TLSv1_2 if self.tls12 else TLSVersion.TLSv1_3
+        assert scene.client.version is scene.server.version is version
+        if self.resumes and self.tls12:
+            assert scene.client.peer_certificates == self.of_server.certificates
+        elif self.resumes:
             assert scene.client.early_data_accepted is True
             assert scene.server.read_early_data() == EARLY_DATA
         else:
@@ -170,22 +186,31 @@ def delays_of(count: int) -> st.SearchStrategy[list[int]]:
 TURNS = st.lists(st.booleans(), max_size=8).map(lambda turns: [*turns, False, True])
 
 
+@IN_BOTH_VERSIONS
 @given(delays=st.permutations(range(9)) | delays_of(9), turns=TURNS)
 @settings(max_examples=80, deadline=None)
-def test_all_waits_of_a_full_handshake(delays: list[int], turns: list[bool]) -> None:
-    play(Everything(), delays, turns)
+def test_all_waits_of_a_full_handshake(tls12: bool, delays: list[int], turns: list[bool]) -> None:
+    everything = Everything(tls12=tls12)
+    play(everything, delays[: len(everything.order)], turns)
 
 
+@IN_BOTH_VERSIONS
 @given(delays=st.permutations(range(5)) | delays_of(5), turns=TURNS)
 @settings(max_examples=60, deadline=None)
-def test_all_waits_of_a_resumed_handshake(delays: list[int], turns: list[bool]) -> None:
-    play(Everything(resumes=True), delays, turns)
+def test_all_waits_of_a_resumed_handshake(
+    tls12: bool, delays: list[int], turns: list[bool]
+) -> None:
+    everything = Everything(resumes=True, tls12=tls12)
+    play(everything, delays[: len(everything.order)], turns)
 
 
+@IN_BOTH_VERSIONS
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_connections_of_the_same_contexts_are_answered_in_any_order(order: Any) -> None:
+def test_connections_of_the_same_contexts_are_answered_in_any_order(
+    order: Any, tls12: bool
+) -> None:
     """Three connections ask at once, each with its own identities."""
-    everything = Everything()
+    everything = Everything(tls12=tls12)
     scenes = [everything.scene(user_data=number) for number in range(3)]
     identities = [[remote_identity(everything.application) for _ in range(2)] for _ in range(3)]
     for remotes in identities:
@@ -248,9 +273,10 @@ def test_both_sides_ask_at_the_same_time(server_first: bool) -> None:
     assert scene.server.verified_chain is None
 
 
-def test_many_connections_whose_answers_come_from_many_threads() -> None:
+@IN_BOTH_VERSIONS
+def test_many_connections_whose_answers_come_from_many_threads(tls12: bool) -> None:
     """Blocking sockets; who is told to wait sleeps until a done callback wakes it."""
-    everything = Everything()
+    everything = Everything(tls12=tls12)
     pace = random.Random(8446)
     errors: list[BaseException] = []
 
@@ -287,7 +313,7 @@ def test_many_connections_whose_answers_come_from_many_threads() -> None:
             thread.join(30)
             assert not thread.is_alive()
     assert errors == []
-    assert len(everything.application.requests) == 6 * len(FULL)
+    assert len(everything.application.requests) == 6 * len(everything.order)
     for scene in scenes:
         assert scene.client.peer_certificates == everything.of_server.certificates
         assert scene.server.peer_certificates == everything.of_client.certificates

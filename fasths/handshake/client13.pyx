@@ -84,9 +84,13 @@ cdef class ClientHandshake(Handshake):
         cdef bytes types = self.config.server_certificate_types
         cdef Suite suite
         cdef double now = time.time()
+        # Only in TLS 1.2 an id is enough.
+        if session.ticket is None and (
+            session.session_id is None or session.version_code != VERSION_TLSv1_2
+        ):
+            return False
         if (
-            (session.ticket is None and session.session_id is None)
-            or session.server_name != self.outcome.hostname
+            session.server_name != self.outcome.hostname
             or not session.created <= now < session.created + session.lifetime
             or now >= session.authenticated + MAX_TICKET_LIFETIME
         ):

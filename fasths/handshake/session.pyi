@@ -13,6 +13,7 @@ class Session:
     by_external_psk: bool
     replay_scope: bytes
     ticket: bytes | None
+    session_id: bytes | None
     ticket_age_add: int
     @property
     def version(self) -> TLSVersion: ...

@@ -88,11 +88,11 @@ cdef class RecordWriter:
         cdef uint8_t* at
         if content_type != CONTENT_handshake:
             self.close_flight()
-        if self.key is None:
-            max_content = MAX_PLAINTEXT
-        elif self.padding:
-            return self.add_padded_records(content_type, data, size, max_content)
-        else:
+        # RFC 8449, 4: a limit is for protected records; but in TLS 1.2, where NewSessionTicket is
+        # none, peers refuse others that are longer, too.
+        if self.key is not None:
+            if self.padding:
+                return self.add_padded_records(content_type, data, size, max_content)
             overhead = self.key.overhead
             start += self.key.prefix
         count = (size + max_content - 1) // max_content

@@ -11,7 +11,7 @@ import pytest
 from .credentials import Authority
 from .feature_peers import FeatureGnuTLS, FeatureGo, FeatureOpenSSL, FeaturePeer, FeatureStdlib
 from .in_process_peers import PyOpenSSL, Tlslite
-from .peers import require
+from .processes import require
 
 GO_SOURCE = Path(__file__).with_name("go")
 

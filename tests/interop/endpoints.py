@@ -221,9 +221,13 @@ def echo_after(count: int) -> Handler:
 
 
 class Served:
-    """A connection that the server is done with; error is what ended it, if anything did."""
+    """A connection that the server is done with; error is what ended it, if anything did.
 
-    def __init__(self, endpoint: Endpoint, error: BaseException | None) -> None:
+    number: 0 is that of the first that came.
+    """
+
+    def __init__(self, endpoint: Endpoint, error: BaseException | None, number: int) -> None:
+        self.number = number
         self.endpoint = endpoint
         self.conn = endpoint.conn
         self.error = error
@@ -272,11 +276,14 @@ class FasthsServer:
             except OSError:
                 return
             context = self._later if self._threads else self._context
-            thread = threading.Thread(target=self._handle, args=(sock, context), daemon=True)
+            number = len(self._threads)
+            thread = threading.Thread(
+                target=self._handle, args=(sock, context, number), daemon=True
+            )
             self._threads.append(thread)
             thread.start()
 
-    def _handle(self, sock: socket.socket, context: fasths.Context) -> None:
+    def _handle(self, sock: socket.socket, context: fasths.Context, number: int) -> None:
         error: BaseException | None = None
         with Endpoint(context, sock) as endpoint:
             try:
@@ -288,7 +295,7 @@ class FasthsServer:
                 self._handler(endpoint)
             except Exception as caught:
                 error = caught
-            self._served.put(Served(endpoint, error))
+            self._served.put(Served(endpoint, error, number))
 
     def established(self) -> Endpoint:
         """The next connection whose handshake is complete; its handler may still run."""
@@ -297,3 +304,7 @@ class FasthsServer:
     def served(self) -> Served:
         """The next connection that is done."""
         return self._served.get(timeout=TIMEOUT)
+
+    def all_served(self, count: int) -> list[Served]:
+        """So many connections, in the order in which they came."""
+        return sorted((self.served() for _ in range(count)), key=lambda each: each.number)

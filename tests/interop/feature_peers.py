@@ -32,7 +32,19 @@ from pki import tlv
 import fasths
 
 from .endpoints import Endpoint
-from .peers import GnuTLS, Go, Log, OpenSSL, Peer, Settings, Stdlib, StdlibEndpoint, go_report
+from .peers import (
+    ONLY_TLS12,
+    TLS13,
+    GnuTLS,
+    Go,
+    OpenSSL,
+    Peer,
+    Settings,
+    Stdlib,
+    StdlibEndpoint,
+    go_report,
+)
+from .processes import Log
 
 # What not every peer has: the words for Peer.need().
 EARLY_DATA_REFUSAL = "server that permits 0-RTT data and refuses it"
@@ -41,6 +53,7 @@ SHA384_PSK = "external PSK for SHA-384"
 UNKNOWN_PSK = "server that ignores an external PSK it does not know"
 PSK_KE = "psk_ke"
 NO_TICKETS = "server that sends no tickets"
+SESSION_IDS = "sessions of TLS 1.2 without tickets"
 POST_HANDSHAKE_AUTH = "post-handshake authentication"
 POST_HANDSHAKE_OFFER = "offer of post-handshake authentication without a certificate"
 POST_HANDSHAKE_REFUSAL = "server that refuses a certificate after the handshake alone"
@@ -135,7 +148,9 @@ class FeatureOpenSSL(OpenSSL, FeaturePeer):
             options += ["-verify", "5"]
         if settings.post_handshake_auth:
             options += ["-enable_pha"]
-        if settings.tickets is not None:
+        if settings.tickets == 0 and settings.versions == ONLY_TLS12:
+            options += ["-no_ticket"]
+        elif settings.tickets is not None:
             options += ["-num_tickets", str(settings.tickets)]
         if settings.max_early_data:
             options += ["-max_early_data", str(settings.max_early_data)]
@@ -166,7 +181,7 @@ class FeatureOpenSSL(OpenSSL, FeaturePeer):
         session = self.file("session.pem")
         first = replace(settings, extra=(*settings.extra, "-sess_out", str(session)))
         visit(self.client(port, first))
-        options = ["-sess_in", str(session)]
+        options = ["-sess_in", str(session)] if session.exists() else []
         if early_data:
             options += ["-early_data", str(self.file("early-data", early_data))]
         second = replace(settings, extra=(*settings.extra, *options))
@@ -233,6 +248,8 @@ class FeatureGnuTLS(GnuTLS, FeaturePeer):
             words += ["+PSK", "+DHE-PSK", "+ECDHE-PSK"]
         if settings.raw_public_key:
             words += ["-CTYPE-ALL", "+CTYPE-CLI-RAWPK", "+CTYPE-SRV-RAWPK"]
+        if settings.tickets == 0:
+            words += ["%NO_TICKETS"]  # a client of TLS 1.2 needs it beside --noticket
         return ":".join(words)
 
     def options(self, settings: Settings) -> list[str | Path]:
@@ -248,8 +265,9 @@ class FeatureGnuTLS(GnuTLS, FeaturePeer):
         if settings.tickets == 0:
             options += ["--noticket"]
         if settings.record_size_limit is not None:
-            # Without the octet of the content type.
-            options += [f"--recordsize={settings.record_size_limit - 1}"]
+            # Without the octet of TLS 1.3's content type.
+            size = settings.record_size_limit - (settings.versions[1] == TLS13)
+            options += [f"--recordsize={size}"]
         return options
 
     def client(self, port: int, settings: Settings):
@@ -310,6 +328,7 @@ class FeatureGnuTLS(GnuTLS, FeaturePeer):
 class FeatureGo(Go, FeaturePeer):
     missing = Go.missing | {
         PSK_KE,
+        SESSION_IDS,
         POST_HANDSHAKE_AUTH,
         POST_HANDSHAKE_OFFER,
         POST_HANDSHAKE_REFUSAL,
@@ -352,7 +371,9 @@ class FeatureStdlib(Stdlib, FeaturePeer):
             context.verify_mode = ssl.CERT_OPTIONAL
         if settings.post_handshake_auth:
             context.post_handshake_auth = True
-        if settings.tickets is not None:
+        if settings.tickets == 0 and settings.versions == ONLY_TLS12:
+            context.options |= ssl.OP_NO_TICKET
+        elif settings.tickets is not None:
             context.num_tickets = settings.tickets
         return context
 

@@ -28,7 +28,15 @@ from .feature_peers import (
     exchange_line,
     send_line,
 )
-from .peers import TIMEOUT, Log, Settings, StdlibServer
+from .peers import (
+    OP_NO_EXTENDED_MASTER_SECRET,
+    OPENSSL_CIPHERS,
+    TLS12,
+    TLS13,
+    Settings,
+    StdlibServer,
+)
+from .processes import TIMEOUT, Log
 
 # Of a read that TIMEOUT ends.
 _TIMEVAL = struct.pack("@ll", int(TIMEOUT), 0)
@@ -219,6 +227,7 @@ class PyOpenSSL(PackagePeer):
         "X25519MLKEM768": "X25519MLKEM768",
     }
     ALLOW_NO_DHE_KEX = 1 << 10
+    SEND_FALLBACK_SCSV = 0x80
 
     def __init__(self) -> None:
         self.ssl = pytest.importorskip("OpenSSL.SSL")
@@ -235,7 +244,9 @@ class PyOpenSSL(PackagePeer):
     def shared(self, settings: Settings, *, server_side: bool) -> Any:
         ssl = self.ssl
         context = ssl.Context(ssl.TLS_SERVER_METHOD if server_side else ssl.TLS_CLIENT_METHOD)
-        context.set_min_proto_version(ssl.TLS1_3_VERSION)
+        lowest, highest = settings.versions
+        context.set_min_proto_version(lowest)
+        context.set_max_proto_version(highest)
         context.set_session_id(b"fasths")
         if settings.credential is not None:
             context.use_certificate_chain_file(str(settings.credential.chain_file))
@@ -252,8 +263,21 @@ class PyOpenSSL(PackagePeer):
             if server_side:
                 verify = ssl.VERIFY_PEER | self.lib.SSL_VERIFY_POST_HANDSHAKE
         context.set_verify(verify)
-        if settings.suite is not None:
+        if settings.suite in OPENSSL_CIPHERS:
+            context.set_cipher_list(OPENSSL_CIPHERS[settings.suite].encode())
+        elif settings.suite is not None:
             context.set_tls13_ciphersuites(settings.suite.encode())
+        elif highest < TLS12:
+            context.set_cipher_list(b"ALL:@SECLEVEL=0")
+        if settings.scheme is not None:
+            schemes = settings.scheme.encode()
+            assert self.lib.SSL_CTX_set1_sigalgs_list(context._context, schemes) == 1
+        if settings.tickets == 0 and highest < TLS13:
+            context.set_options(ssl.OP_NO_TICKET)
+        if not settings.extended_master_secret:
+            context.set_options(OP_NO_EXTENDED_MASTER_SECRET)
+        if settings.fallback:
+            context.set_mode(self.SEND_FALLBACK_SCSV)
         if settings.groups:
             names = ":".join(self.GROUPS[group] for group in settings.groups)
             assert self.lib.SSL_CTX_set1_curves_list(context._context, names.encode()) == 1
@@ -358,15 +382,15 @@ class Tlslite(PackagePeer):
     missing = frozenset(
         {
             "X25519MLKEM768",
-            "ed448",
             POST_HANDSHAKE_OFFER,
             POST_HANDSHAKE_REFUSAL,
         }
     )
     CIPHERS: ClassVar[dict[str, str]] = {
-        "TLS_AES_128_GCM_SHA256": "aes128gcm",
-        "TLS_AES_256_GCM_SHA384": "aes256gcm",
-        "TLS_CHACHA20_POLY1305_SHA256": "chacha20-poly1305",
+        "AES_128_GCM_SHA256": "aes128gcm",
+        "AES_256_GCM_SHA384": "aes256gcm",
+        "CHACHA20_POLY1305_SHA256": "chacha20-poly1305",
+        "AES_128_CBC_SHA256": "aes128",
     }
 
     def __init__(self) -> None:
@@ -378,9 +402,20 @@ class Tlslite(PackagePeer):
 
     def shared(self, settings: Settings, *, server_side: bool) -> Any:
         options = self.api.HandshakeSettings()
-        options.minVersion = options.maxVersion = (3, 4)
+        lowest, highest = (divmod(version, 256) for version in settings.versions)
+        options.minVersion, options.maxVersion = lowest, highest
+        if highest < (3, 3):  # or it would choose TLS 1.2 from a list of the client's
+            options.versions = [highest]
         if settings.suite is not None:
-            options.cipherNames = [self.CIPHERS[settings.suite]]
+            # TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, or without the key exchange.
+            exchange, _, cipher = settings.suite.removeprefix("TLS_").rpartition("_WITH_")
+            options.cipherNames = [self.CIPHERS[cipher.removeprefix("TLS_")]]
+            if exchange:
+                options.keyExchangeNames = [exchange.lower()]
+        if settings.scheme is not None:
+            self.choose_scheme(options, settings.scheme)
+        options.useExtendedMasterSecret = settings.extended_master_secret
+        options.sendFallbackSCSV = settings.fallback
         if settings.groups:
             options.eccCurves = list(settings.groups)
             options.keyShares = [settings.groups[0]]
@@ -392,6 +427,7 @@ class Tlslite(PackagePeer):
         options.psk_modes = ["psk_ke" if settings.psk_ke else "psk_dhe_ke"]
         if server_side and settings.tickets != 0:
             options.ticketKeys = [os.urandom(32)]
+        options.sessions = self.api.SessionCache()
         options.record_size_limit = settings.record_size_limit
         # Its client compresses its certificate if it offers that itself (0.8.2), asked or not.
         options.certificate_compression_send = list(settings.compression)
@@ -416,7 +452,13 @@ class Tlslite(PackagePeer):
             if server_side:
                 asks = settings.require_client_certificate or settings.ask_client_certificate
                 connection.handshakeServer(
-                    certChain=chain, privateKey=key, reqCert=asks, settings=shared, alpn=alpn
+                    certChain=chain,
+                    privateKey=key,
+                    reqCert=asks,
+                    # Which TLS 1.3 does not use.
+                    sessionCache=shared.sessions,
+                    settings=shared,
+                    alpn=alpn,
                 )
             else:
                 connection.handshakeClientCert(
@@ -429,6 +471,18 @@ class Tlslite(PackagePeer):
                 )
             endpoint.connection = connection
         return endpoint
+
+    @staticmethod
+    def choose_scheme(options: Any, scheme: str) -> None:
+        kind, _, hash_name = scheme.rpartition("_")
+        options.ecdsaSigHashes = options.rsaSigHashes = options.more_sig_schemes = []
+        if kind.startswith("ecdsa"):
+            options.ecdsaSigHashes = [hash_name]
+        elif kind.startswith("rsa"):
+            options.rsaSigHashes = [hash_name]
+            options.rsaSchemes = ["pkcs1" if kind == "rsa_pkcs1" else "pss"]
+        else:
+            options.more_sig_schemes = [scheme.capitalize()]
 
     def ask(self, connection: Any) -> None:
         for _ in connection.request_post_handshake_auth():

@@ -4,9 +4,15 @@ A class that derives from one of these has a fixture `peer`. What a peer cannot 
 says so.
 """
 
+import functools
 import os
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 import fasths
 from fasths import AlertDescription, CipherSuite, NamedGroup, SignatureScheme, TLSVersion, Verify
@@ -14,7 +20,7 @@ from fasths.wire import errors
 
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, Served, connect, echo, echo_after
-from .peers import GROUPS, SCHEMES, SUITES, Credential, Peer, Settings
+from .peers import GROUPS, ONLY_TLS12, SCHEMES, SUITES, Credential, Peer, Settings
 
 LINE = 64
 MEBIBYTE = 1 << 20
@@ -29,8 +35,14 @@ def payload(size: int) -> bytes:
 DATA = payload(10 * LINE)
 
 
+@functools.cache  # it takes time to check an RSA key
 def identity(credential: Credential) -> fasths.Identity:
     return fasths.Identity.from_pem(credential.chain, credential.key)
+
+
+def public_key(credential: Credential) -> bytes:
+    key = load_pem_private_key(credential.key, None).public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def client_context(certificates: Certificates, **options) -> fasths.Context:
@@ -58,7 +70,7 @@ def refused(endpoint: Endpoint) -> fasths.TLSError:
 def assert_peer_alert(error: BaseException | None, *alerts: str) -> None:
     assert isinstance(error, fasths.PeerAlert), error
     assert error.origin == fasths.Origin.PEER
-    assert error.alert in [AlertDescription[alert] for alert in alerts]
+    assert error.alert in [AlertDescription[alert] for alert in alerts], error
 
 
 def assert_refused_chain(error: BaseException | None, alert: str) -> None:
@@ -75,7 +87,7 @@ def talk_to(
         endpoint.handshake()
         assert endpoint.exchange(data, server.window) == data
         endpoint.close()
-    assert endpoint.conn.version == TLSVersion.TLSv1_3
+    assert endpoint.conn.version == settings.versions[1]
     assert endpoint.conn.last_error is None
     return endpoint
 
@@ -89,7 +101,7 @@ def serve(peer: Peer, settings: Settings, context: fasths.Context, data: bytes =
             client.finish()
         served = server.served()
     assert served.error is None
-    assert served.conn.version == TLSVersion.TLSv1_3
+    assert served.conn.version == settings.versions[1]
     return served
 
 
@@ -249,7 +261,7 @@ class FasthsClient:
 
     def test_peer_without_tls13(self, peer: Peer, certificates: Certificates) -> None:
         with (
-            peer.server(self.settings(certificates, tls12=True)) as server,
+            peer.server(self.settings(certificates, versions=ONLY_TLS12)) as server,
             connect(client_context(certificates), server.port) as endpoint,
         ):
             assert_peer_alert(refused(endpoint), peer.version_refusal)
@@ -430,7 +442,7 @@ class FasthsServes:
         assert served.conn.server_name == "other.example"
 
     def test_peer_without_tls13(self, peer: Peer, certificates: Certificates) -> None:
-        settings = self.settings(certificates, tls12=True)
+        settings = self.settings(certificates, versions=ONLY_TLS12)
         context = server_context(certificates)
         error = self.refuse(peer, settings, context, "protocol_version")
         assert isinstance(error, errors.ProtocolVersion), error

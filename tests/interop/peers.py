@@ -9,15 +9,11 @@ and everything has a time-out.
 import abc
 import contextlib
 import json
-import os
-import random
 import re
-import shutil
 import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +23,27 @@ import pytest
 
 import fasths
 
+from .processes import TIMEOUT, Log, Process, free_port, require, wait_until_accepting
+
 LOOPBACK_SOURCE = Path(__file__).with_name("loopback.c")
-TIMEOUT = 10.0
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+# Numbers of versions, and what is between them.
+TLS11, TLS12, TLS13 = 0x0302, 0x0303, 0x0304
+ONLY_TLS11, ONLY_TLS12, ONLY_TLS13 = (TLS11, TLS11), (TLS12, TLS12), (TLS13, TLS13)
+TLS12_OR_TLS13 = (TLS12, TLS13)
+# The names that OpenSSL has for the suites of TLS 1.2: ours, and some that we do not have.
+OPENSSL_CIPHERS = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256": "ECDHE-ECDSA-AES128-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256": "ECDHE-RSA-AES128-SHA256",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256": "DHE-RSA-AES128-GCM-SHA256",
+}
 GROUPS = ("X25519MLKEM768", "x25519", "secp256r1", "secp384r1", "secp521r1")
 # Server certificate's key, by the scheme that it signs with.
 SCHEMES = {
@@ -45,44 +59,6 @@ SCHEMES = {
     "ed25519": "ed25519",
     "ed448": "ed448",
 }
-_random = random.SystemRandom()
-_given_ports: set[int] = set()
-# Tools that distributions keep outside an ordinary user's PATH.
-EXTRA_PATH = ("/usr/sbin", "/usr/local/sbin", "/usr/local/go/bin", "/usr/lib/go/bin")
-
-
-def find_tool(name: str) -> str | None:
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *EXTRA_PATH))
-    return shutil.which(name, path=path)
-
-
-def require(name: str) -> str:
-    """The path of a tool; where there is none, the test is skipped and says so."""
-    path = find_tool(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-def free_port() -> int:
-    """A port that is free, and below those that the system gives to whoever asks for any."""
-    for _ in range(1000):
-        port = _random.randrange(20000, 32000)
-        if port not in _given_ports:
-            _given_ports.add(port)
-            with contextlib.suppress(OSError), socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-                return port
-    raise OSError("no free port")
-
-
-def wait_until_accepting(port: int, alive: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline and alive():
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.01)
-    raise TimeoutError(f"no server on port {port}")
 
 
 def reset_on_close(sock: socket.socket) -> None:
@@ -113,7 +89,7 @@ class Settings:
     scheme: str | None = None
     alpn: tuple[str, ...] = ()
     require_client_certificate: bool = False
-    tls12: bool = False
+    versions: tuple[int, int] = ONLY_TLS13  # the lowest and the highest
     middlebox: bool = True
     echo_after: int = 0  # a server's: it echoes once it has that many bytes
     extra: tuple[str, ...] = ()  # more command-line options
@@ -131,159 +107,9 @@ class Settings:
     raw_public_key: bool = False  # its own, of the credential, and the other side's
     compression: tuple[str, ...] = ()  # of certificates
     record_size_limit: int | None = None
-
-
-class Log:
-    """Text that threads add to and tests wait on."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._text = ""
-        self._ended = False
-
-    def add(self, text: str) -> None:
-        with self._condition:
-            self._text += text
-            self._condition.notify_all()
-
-    def end(self) -> None:
-        with self._condition:
-            self._ended = True
-            self._condition.notify_all()
-
-    @property
-    def text(self) -> str:
-        with self._condition:
-            return self._text
-
-    def wait_for(self, pattern: str, timeout: float = TIMEOUT) -> re.Match[str]:
-        with self._condition:
-            self._condition.wait_for(lambda: self._ended or re.search(pattern, self._text), timeout)
-            found = re.search(pattern, self._text)
-            assert found, f"{pattern!r} is not in the peer's log:\n{self._text}"
-            return found
-
-
-class Process:
-    """A child process: standard input and output are data, standard error is the log."""
-
-    def __init__(self, *argv: str | Path, env: dict[str, str] | None = None) -> None:
-        self.log = Log()
-        self._data = bytearray()
-        self._data_ended = False
-        self._condition = threading.Condition()
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.lower().endswith("_proxy") and not name.startswith("SSL")
-        }
-        self._child = subprocess.Popen(
-            [str(argument) for argument in argv],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={**inherited, "LC_ALL": "C", **(env or {})},
-        )
-        self._threads = [
-            threading.Thread(target=self._gather_data, daemon=True),
-            threading.Thread(target=self._gather_log, daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _gather_data(self) -> None:
-        assert self._child.stdout is not None
-        while chunk := self._child.stdout.read(65536):
-            with self._condition:
-                self._data += chunk
-                self._condition.notify_all()
-        with self._condition:
-            self._data_ended = True
-            self._condition.notify_all()
-
-    def _gather_log(self) -> None:
-        assert self._child.stderr is not None
-        while chunk := self._child.stderr.read(65536):
-            self.log.add(chunk.decode(errors="replace"))
-        self.log.end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.stop()
-
-    @property
-    def alive(self) -> bool:
-        return self._child.poll() is None
-
-    def send(self, data: bytes) -> None:
-        assert self._child.stdin is not None
-        view = memoryview(data)
-        with contextlib.suppress(BrokenPipeError):
-            while view:
-                view = view[self._child.stdin.write(view) :]
-
-    def receive(self, count: int, timeout: float = TIMEOUT) -> bytes:
-        """That many bytes; fewer where the output ends before."""
-        with self._condition:
-            enough = self._condition.wait_for(
-                lambda: len(self._data) >= count or self._data_ended, timeout
-            )
-            assert enough, f"{len(self._data)} of {count} bytes; log:\n{self.log.text}"
-            taken = bytes(self._data[:count])
-            del self._data[:count]
-            return taken
-
-    def receive_some(self) -> bytes:
-        with self._condition:
-            self._condition.wait_for(lambda: self._data or self._data_ended, 10 * TIMEOUT)
-            taken = bytes(self._data)
-            self._data.clear()
-            return taken
-
-    def wait_for_data(self, pattern: bytes, timeout: float = TIMEOUT) -> re.Match[bytes]:
-        """Finds the pattern in what came and was not received yet, and leaves it there."""
-        with self._condition:
-            self._condition.wait_for(
-                lambda: self._data_ended or re.search(pattern, self._data), timeout
-            )
-            found = re.search(pattern, bytes(self._data))
-            assert found, f"{pattern!r} is not in {bytes(self._data)!r}; log:\n{self.log.text}"
-            return found
-
-    def end_input(self) -> None:
-        assert self._child.stdin is not None
-        with contextlib.suppress(OSError):
-            self._child.stdin.close()
-
-    def wait(self, timeout: float = TIMEOUT) -> int:
-        """The exit status, once everything the process wrote is gathered."""
-        status = self._child.wait(timeout)
-        for thread in self._threads:
-            thread.join(timeout)
-        return status
-
-    def finish(self) -> None:
-        self.end_input()
-        self.wait()
-
-    def kill(self) -> None:
-        self._child.kill()
-
-    def stop(self) -> None:
-        if self.alive:
-            self._child.terminate()  # nginx stops its workers itself
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(2)
-        if self.alive:
-            self._child.kill()
-        self.wait()
-        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+    # For TLS 1.2.
+    extended_master_secret: bool = True
+    fallback: bool = False  # a client's: RFC 7507
 
 
 class Server:
@@ -326,6 +152,9 @@ class Peer(abc.ABC):
     @abc.abstractmethod
     def server(self, settings: Settings) -> contextlib.AbstractContextManager[Server]: ...
 
+
+# SSL_OP_NO_EXTENDED_MASTER_SECRET; the ssl module does not name it.
+OP_NO_EXTENDED_MASTER_SECRET = 1
 
 # --- the standard library's ssl ---------------------------------------------------------------
 
@@ -461,9 +290,13 @@ class Stdlib(Peer):
         context = ssl.SSLContext(
             ssl.PROTOCOL_TLS_SERVER if server_side else ssl.PROTOCOL_TLS_CLIENT
         )
-        version = ssl.TLSVersion.TLSv1_2 if settings.tls12 else ssl.TLSVersion.TLSv1_3
-        context.maximum_version = version
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.minimum_version, context.maximum_version = map(ssl.TLSVersion, settings.versions)
+        if settings.suite in OPENSSL_CIPHERS:
+            context.set_ciphers(OPENSSL_CIPHERS[settings.suite])
+        # The client's order of signature schemes counts, which its server could not be told.
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+        if not settings.extended_master_secret:
+            context.options |= OP_NO_EXTENDED_MASTER_SECRET
         if settings.credential is not None:
             context.load_cert_chain(settings.credential.chain_file, settings.credential.key_file)
         if settings.trust is not None:
@@ -552,15 +385,20 @@ class OpenSSL(Peer):
         return rf"SSL alert number {fasths.AlertDescription[alert]:d}\b"
 
     def options(self, settings: Settings) -> list[str | Path]:
-        options: list[str | Path] = ["-tls1_2" if settings.tls12 else "-tls1_3"]
+        lowest, highest = (f"TLSv1.{version - 0x0301}" for version in settings.versions)
+        options: list[str | Path] = ["-min_protocol", lowest, "-max_protocol", highest]
         if settings.credential is not None:
             options += ["-cert", settings.credential.chain_file]
             options += ["-cert_chain", settings.credential.above_file]
             options += ["-key", settings.credential.key_file]
         if settings.trust is not None:
             options += ["-CAfile", settings.trust, "-no-CApath", "-verify_return_error"]
-        if settings.suite is not None:
+        if settings.suite in OPENSSL_CIPHERS:
+            options += ["-cipher", OPENSSL_CIPHERS[settings.suite]]
+        elif settings.suite is not None:
             options += ["-ciphersuites", settings.suite]
+        elif settings.versions[1] < TLS12:
+            options += ["-cipher", "ALL:@SECLEVEL=0"]
         if settings.groups:
             options += ["-groups", ":".join(self.GROUPS[group] for group in settings.groups)]
         if settings.scheme is not None:
@@ -569,6 +407,8 @@ class OpenSSL(Peer):
             options += ["-alpn", ",".join(settings.alpn)]
         if not settings.middlebox:
             options += ["-no_middlebox"]
+        if settings.fallback:
+            options += ["-fallback_scsv"]
         return [*options, *settings.extra]
 
     def client(
@@ -619,11 +459,6 @@ class GnuTLS(Peer):
     client_refusal = "bad_certificate"
     server_refusal = "access_denied"
     version_refusal = "handshake_failure"
-    CIPHERS: ClassVar[dict[str, str]] = {
-        "TLS_AES_128_GCM_SHA256": "AES-128-GCM",
-        "TLS_AES_256_GCM_SHA384": "AES-256-GCM",
-        "TLS_CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
-    }
     GROUPS: ClassVar[dict[str, str]] = {
         "x25519": "GROUP-X25519",
         "secp256r1": "GROUP-SECP256R1",
@@ -632,9 +467,10 @@ class GnuTLS(Peer):
         "X25519MLKEM768": "GROUP-X25519-MLKEM768",
     }
     SCHEMES: ClassVar[dict[str, str]] = {
-        "ecdsa_secp256r1_sha256": "SIGN-ECDSA-SECP256R1-SHA256",
-        "ecdsa_secp384r1_sha384": "SIGN-ECDSA-SECP384R1-SHA384",
-        "ecdsa_secp521r1_sha512": "SIGN-ECDSA-SECP521R1-SHA512",
+        # The second name is for TLS 1.2, where any curve goes with any hash.
+        "ecdsa_secp256r1_sha256": "SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256",
+        "ecdsa_secp384r1_sha384": "SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SHA384",
+        "ecdsa_secp521r1_sha512": "SIGN-ECDSA-SECP521R1-SHA512:+SIGN-ECDSA-SHA512",
         "rsa_pss_rsae_sha256": "SIGN-RSA-PSS-RSAE-SHA256",
         "rsa_pss_rsae_sha384": "SIGN-RSA-PSS-RSAE-SHA384",
         "rsa_pss_rsae_sha512": "SIGN-RSA-PSS-RSAE-SHA512",
@@ -643,6 +479,9 @@ class GnuTLS(Peer):
         "rsa_pss_pss_sha512": "SIGN-RSA-PSS-SHA512",
         "ed25519": "SIGN-EDDSA-ED25519",
         "ed448": "SIGN-EDDSA-ED448",
+        "rsa_pkcs1_sha256": "SIGN-RSA-SHA256",
+        "rsa_pkcs1_sha384": "SIGN-RSA-SHA384",
+        "rsa_pkcs1_sha512": "SIGN-RSA-SHA512",
     }
 
     def __init__(self, directory: Path) -> None:
@@ -667,13 +506,24 @@ class GnuTLS(Peer):
         return rf"Received alert \[{number}\]|Alert\[2\|{number}\] - .* - was received"
 
     def priority(self, settings: Settings) -> str:
-        words = ["NORMAL", "-VERS-ALL", "+VERS-TLS1.2" if settings.tls12 else "+VERS-TLS1.3"]
+        lowest, highest = settings.versions
+        versions = [f"+VERS-TLS1.{version - 0x0301}" for version in range(highest, lowest - 1, -1)]
+        words = ["NORMAL", "-VERS-ALL", *versions]
         if settings.suite is not None:
-            words += ["-CIPHER-ALL", f"+{self.CIPHERS[settings.suite]}"]
+            # TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, or without the key exchange.
+            exchange, _, cipher = settings.suite.removeprefix("TLS_").rpartition("_WITH_")
+            name = cipher.removeprefix("TLS_").rpartition("_")[0].replace("_", "-")
+            words += ["-CIPHER-ALL", f"+{name}"]
+            if exchange:
+                words += ["-KX-ALL", f"+{exchange.replace('_', '-')}", "+SHA256"]
         if settings.groups:
             words += ["-GROUP-ALL", *(f"+{self.GROUPS[group]}" for group in settings.groups)]
         if settings.scheme is not None:
             words += ["-SIGN-ALL", f"+{self.SCHEMES[settings.scheme]}"]
+        if not settings.extended_master_secret:
+            words += ["%NO_SESSION_HASH"]
+        if settings.fallback:
+            words += ["%FALLBACK_SCSV"]
         return ":".join(words)
 
     def options(self, settings: Settings) -> list[str | Path]:
@@ -736,7 +586,12 @@ class Go(Peer):
     always_starts_with = frozenset({"x25519", "X25519MLKEM768"})
     can_choose_suite = False
     can_choose_scheme = False
-    missing = frozenset({"ed448", *(scheme for scheme in SCHEMES if "pss_pss" in scheme)})
+    missing = frozenset(
+        {
+            *("ed448", "rsa-pss", *(scheme for scheme in SCHEMES if "pss_pss" in scheme)),
+            "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
+        }
+    )
     ALERTS: ClassVar[dict[str, str]] = {
         "bad_certificate": "bad certificate",
         "certificate_revoked": "revoked certificate",
@@ -745,6 +600,7 @@ class Go(Peer):
         "protocol_version": "protocol version not supported",
         "no_application_protocol": "no application protocol",
         "handshake_failure": "handshake failure",
+        "decrypt_error": "error decrypting message",
     }
 
     def __init__(self, program: Path) -> None:
@@ -766,8 +622,10 @@ class Go(Peer):
             options += ["-alpn", ",".join(settings.alpn)]
         if settings.require_client_certificate:
             options += ["-require"]
-        if settings.tls12:
-            options += ["-tls12"]
+        if settings.suite in OPENSSL_CIPHERS:
+            options += ["-suite", settings.suite]
+        lowest, highest = settings.versions
+        options += ["-lowest", str(lowest), "-highest", str(highest)]
         return [*options, *settings.extra]
 
     def client(self, port: int, settings: Settings) -> Process:

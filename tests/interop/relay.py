@@ -5,7 +5,7 @@ import socket
 import threading
 from typing import Self
 
-from .peers import TIMEOUT
+from .processes import TIMEOUT
 
 
 class Relay:

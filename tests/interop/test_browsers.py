@@ -14,7 +14,7 @@ from fasths import NamedGroup
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, Served
 from .matrix import server_context
-from .peers import TIMEOUT
+from .processes import TIMEOUT
 
 curl_cffi = pytest.importorskip("curl_cffi")
 requests = pytest.importorskip("curl_cffi.requests")

@@ -1,11 +1,7 @@
 """HTTP: curl against a fasths server, a fasths client against nginx."""
 
-import hashlib
 import os
-import re
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +12,7 @@ from fasths.wire import errors
 
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, connect
+from .http_peers import Curl, Nginx, read_head, request, serve_http, serving, sha256
 from .matrix import (
     MEBIBYTE,
     assert_peer_alert,
@@ -25,75 +22,9 @@ from .matrix import (
     refused,
     server_context,
 )
-from .peers import SUITES, TIMEOUT, Process, free_port, wait_until_accepting
-
-
-def read_head(endpoint: Endpoint) -> tuple[bytes, bytes]:
-    """An HTTP head, and what came after it in the same reads."""
-    received = bytearray()
-    while b"\r\n\r\n" not in received:
-        data = endpoint.receive_some()
-        if not data:
-            return b"", b""
-        received += data
-    head, _, rest = bytes(received).partition(b"\r\n\r\n")
-    return head, rest
-
-
-def read_body(endpoint: Endpoint, head: bytes, begun: bytes) -> bytes:
-    length = re.search(rb"(?i)content-length: *(\d+)", head)
-    total = int(length[1]) if length else 0
-    return begun + endpoint.receive(total - len(begun))
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
+from .peers import SUITES
 
 # --- curl -------------------------------------------------------------------------------------
-
-
-def serve_http(endpoint: Endpoint) -> None:
-    """Answers every request with the hash of its body; GET /N with N bytes."""
-    while True:
-        head, begun = read_head(endpoint)
-        if not head:
-            break
-        if b"100-continue" in head:
-            endpoint.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = read_body(endpoint, head, begun)
-        size = re.match(rb"GET /(\d+) ", head)
-        answer = b"x" * int(size[1]) if size else sha256(body).encode()
-        endpoint.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
-    endpoint.close()
-
-
-@dataclass
-class Curl:
-    path: str
-    authority: Path
-
-    def run(self, port: int, *options: str | Path, path: str = "/", host: str = "localhost"):
-        command = [
-            self.path,
-            "--disable",
-            "--silent",
-            "--show-error",
-            "--http1.1",
-            *("--noproxy", "*"),
-            *("--max-time", str(int(TIMEOUT))),
-            *("--connect-to", f"::127.0.0.1:{port}"),
-            *("--cacert", self.authority),
-            *options,
-            *(f"https://{host}:{port}{one}" for one in path.split()),
-        ]
-        return subprocess.run(
-            [str(word) for word in command],
-            capture_output=True,
-            timeout=2 * TIMEOUT,
-            check=False,
-            env={**os.environ, "HOME": "/nonexistent"},
-        )
 
 
 class TestCurl:
@@ -209,48 +140,6 @@ SITES = {
     ),
     "tls12": ("ecdsa", "ssl_protocols TLSv1.2;"),
 }
-CONFIGURATION = """
-daemon off;
-worker_processes 1;
-error_log stderr info;
-pid {directory}/nginx.pid;
-{user}
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_max_body_size 4m;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    scgi_temp_path {directory}/scgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    keepalive_timeout 10;
-    ssl_protocols TLSv1.3;
-    {sites}
-}}
-"""
-SITE = """
-    server {{
-        listen 127.0.0.1:{port} ssl;
-        root {directory}/root;
-        ssl_certificate {chain};
-        ssl_certificate_key {key};
-        {more}
-        location = /about {{
-            return 200 "$ssl_protocol $ssl_cipher $ssl_server_name $ssl_client_verify";
-        }}
-        location /put {{
-            dav_methods PUT;
-        }}
-    }}
-"""
-
-
-@dataclass
-class Nginx:
-    ports: dict[str, int]
-    root: Path
-    process: Process
 
 
 @pytest.fixture(scope="module")
@@ -258,44 +147,8 @@ def server(
     nginx: str, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Nginx]:
     directory = tmp_path_factory.mktemp("nginx")
-    root = directory / "root"
-    (root / "put").mkdir(parents=True)
-    (root / "large").write_bytes(os.urandom(MEBIBYTE))
-    ports = {}
-    sites = []
-    for name, (key_type, more) in SITES.items():
-        ports[name] = free_port()
-        credential = certificates.authority.leaf(key_type)
-        sites.append(
-            SITE.format(
-                port=ports[name],
-                directory=directory,
-                chain=credential.chain_file,
-                key=credential.key_file,
-                more=more.format(authority=certificates.authority.file),
-            )
-        )
-    configuration = directory / "nginx.conf"
-    configuration.write_text(
-        CONFIGURATION.format(
-            directory=directory,
-            sites="".join(sites),
-            # As root, its workers would change to a user who may not read the files.
-            user="user root root;" if os.geteuid() == 0 else "",
-        )
-    )
-    with Process(nginx, "-p", directory, "-c", configuration, "-e", "stderr") as process:
-        for port in ports.values():
-            wait_until_accepting(port, lambda: process.alive)
-        yield Nginx(ports, root, process)
-
-
-def request(endpoint: Endpoint, method: str, path: str, body: bytes = b"") -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
-    endpoint.send(head.encode() + body)
-    answer, begun = read_head(endpoint)
-    assert answer.split()[1] in (b"200", b"201", b"204"), answer
-    return read_body(endpoint, answer, begun)
+    with serving(nginx, certificates, directory, SITES, "TLSv1.3") as running:
+        yield running
 
 
 class TestNginx:

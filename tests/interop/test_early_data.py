@@ -201,7 +201,7 @@ class TestFasthsReceives:
             client.send(DATA)
             assert client.receive(len(DATA)) == DATA, client.log.text
             client.finish()
-            first, second = server.served(), server.served()
+            first, second = server.all_served(2)
         assert first.error is None
         assert second.error is None
         assert first.conn.early_data_accepted is None

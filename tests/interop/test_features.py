@@ -1,11 +1,6 @@
 """Extensions that few peers have: SCTs, raw public keys, compression, record sizes."""
 
 import pytest
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
 from helpers import records
 
 import fasths
@@ -21,6 +16,7 @@ from .matrix import (
     client_context,
     identity,
     payload,
+    public_key,
     refused,
     serve,
     server_context,
@@ -30,11 +26,6 @@ from .peers import Credential, Go, Settings, go_report
 from .relay import Relay
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def public_key(credential: Credential) -> bytes:
-    key = load_pem_private_key(credential.key, None).public_key()
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 class TestTimestamps:

@@ -17,7 +17,8 @@ from .matrix import (
     payload,
     server_context,
 )
-from .peers import Go, Log, Settings, go_report
+from .peers import Go, Settings, go_report
+from .processes import Log
 
 # The first use builds the program, which takes a while where nothing of it was built before.
 pytestmark = pytest.mark.timeout(300)

@@ -166,7 +166,7 @@ class TestFasthsServesAgain:
             client.send(DATA)
             assert client.receive(len(DATA)) == DATA, client.log.text
             client.finish()
-            first, second = server.served(), server.served()
+            first, second = server.all_served(2)
         assert first.error is None
         assert second.error is None
         assert_resumed(first.endpoint, False)

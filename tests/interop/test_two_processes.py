@@ -23,7 +23,8 @@ import fasths
 from .conftest import Certificates
 from .feature_peers import FeatureOpenSSL, FeaturePeer, with_peers
 from .matrix import DATA
-from .peers import TIMEOUT, Process, Settings
+from .peers import Settings
+from .processes import TIMEOUT, Process
 from .relay import Relay
 
 pytestmark = pytest.mark.timeout(300)
@@ -71,10 +72,13 @@ def with_keys(
     keys = directory / "ticket-keys"
     keys.write_bytes(fasths.TicketKeys().to_bytes())
     with contextlib.ExitStack() as stack:
-        yield [
+        servers = [
             start(stack, certificates, ticket_keys=keys, store=directory / store)
             for store in ("shared", "shared", "alone")
         ]
+        # A store takes no early data of sessions that are older than itself.
+        assert all(server.port for server in servers)
+        yield servers
 
 
 @pytest.fixture(scope="module")

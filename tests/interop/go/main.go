@@ -49,6 +49,7 @@ type report struct {
 	Resumed      bool   `json:"resumed,omitempty"`
 	Staple       string `json:"staple,omitempty"`
 	Timestamps   string `json:"timestamps,omitempty"`
+	Unique       string `json:"unique,omitempty"`
 }
 
 var reporting sync.Mutex
@@ -84,6 +85,7 @@ func describe(state tls.ConnectionState) report {
 		Resumed:      state.DidResume,
 		Staple:       hex.EncodeToString(state.OCSPResponse),
 		Timestamps:   joined(state.SignedCertificateTimestamps),
+		Unique:       hex.EncodeToString(state.TLSUnique),
 	}
 	if id, ok := field(state, "CurveID"); ok { // Go 1.25
 		for name, group := range groups {
@@ -95,12 +97,20 @@ func describe(state tls.ConnectionState) report {
 	if retried, ok := field(state, "HelloRetryRequest"); ok { // Go 1.26
 		r.HelloRetry = retried.Bool()
 	}
-	if state.Version == tls.VersionTLS13 {
-		if exported, err := state.ExportKeyingMaterial("EXPORTER-fasths", []byte("context"), 32); err == nil {
-			r.Exported = hex.EncodeToString(exported)
-		}
+	if exported, err := state.ExportKeyingMaterial("EXPORTER-fasths", []byte("context"), 32); err == nil {
+		r.Exported = hex.EncodeToString(exported)
 	}
 	return r
+}
+
+// suiteID finds a suite by its name, even among those that are not secure.
+func suiteID(name string) (uint16, error) {
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if suite.Name == name {
+			return suite.ID, nil
+		}
+	}
+	return 0, errors.New("unknown suite " + name)
 }
 
 func fail(event string, err error) {
@@ -236,12 +246,18 @@ func main() {
 	noTickets := flags.Bool("no-tickets", false, "the server sends no session tickets")
 	staple := flags.String("staple", "", "file of the server's OCSP response")
 	timestamps := flags.String("timestamps", "", "the server's SCTs in hexadecimal, comma-separated")
-	tls12 := flags.Bool("tls12", false, "no more than TLS 1.2")
+	lowest := flags.Uint("lowest", tls.VersionTLS12, "the lowest version, as a number")
+	highest := flags.Uint("highest", tls.VersionTLS13, "the highest version")
+	suite := flags.String("suite", "", "the only suite of TLS 1.2")
 	flags.Parse(os.Args[2:])
 
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if *tls12 {
-		config.MaxVersion = tls.VersionTLS12
+	config := &tls.Config{MinVersion: uint16(*lowest), MaxVersion: uint16(*highest)}
+	if *suite != "" {
+		id, err := suiteID(*suite)
+		if err != nil {
+			fail("flags", err)
+		}
+		config.CipherSuites = []uint16{id}
 	}
 	if *alpn != "" {
 		config.NextProtos = strings.Split(*alpn, ",")
