@@ -1,5 +1,7 @@
 """The crypto floor: every primitive of a TLS 1.3 handshake in a row, and nothing else.
 
+floor12 is that of TLS 1.2, with this module's certificates and keyed HMACs.
+
 Both sides work on each other's real outputs, so keys agree, signatures verify and records open;
 but nothing is encoded, parsed or decided, and there are no states. The calls are the cheapest that
 `cryptography` and hashlib offer for each purpose:
@@ -40,12 +42,12 @@ from cryptography.x509.verification import (
     Store,
 )
 
-from bench.cases import X25519MLKEM768, Row
+from bench.cases import TLS_1_3, X25519MLKEM768, Row
 from bench.certificates import HOSTNAME, Credentials
 
-_SHA256 = hashes.SHA256()
-_ECDSA = (ec.ECDSA(Prehashed(_SHA256)),)
-_RSA_PSS = (padding.PSS(padding.MGF1(_SHA256), _SHA256.digest_size), Prehashed(_SHA256))
+SHA256 = hashes.SHA256()
+_ECDSA = (ec.ECDSA(Prehashed(SHA256)),)
+_RSA_PSS = (padding.PSS(padding.MGF1(SHA256), SHA256.digest_size), Prehashed(SHA256))
 _ZEROS = bytes(32)
 _NONCE = bytes(12)
 _SERVER_CONTENT = b" " * 64 + b"TLS 1.3, server CertificateVerify\x00"
@@ -74,19 +76,20 @@ _SERVER_APPLICATION = _label(b"s ap traffic", 32, 32)
 
 
 def _mac(key: bytes, data: bytes) -> bytes:
-    mac = HMAC(key, _SHA256)
+    mac = HMAC(key, SHA256)
     mac.update(data)
     return mac.finalize()
 
 
-def _expand(keyed: HMAC, info: bytes) -> bytes:
+def expand(keyed: HMAC, info: bytes) -> bytes:
+    """An output of a keyed HMAC that is needed again."""
     mac = keyed.copy()
     mac.update(info)
     return mac.finalize()
 
 
-_EARLY_EXTRACT = HMAC(_ZEROS, _SHA256)
-_HANDSHAKE_EXTRACT = HMAC(_mac(_mac(_ZEROS, _ZEROS), _DERIVED), _SHA256)
+_EARLY_EXTRACT = HMAC(_ZEROS, SHA256)
+_HANDSHAKE_EXTRACT = HMAC(_mac(_mac(_ZEROS, _ZEROS), _DERIVED), SHA256)
 
 
 @dataclass(slots=True)
@@ -100,23 +103,23 @@ class _HandshakeKeys:
 
 def _psk_binder(psk: bytes, transcript_hash: bytes) -> tuple[bytes, HMAC]:
     """The binder, and what the handshake secret is extracted with."""
-    keyed = HMAC(_expand(_EARLY_EXTRACT, psk), _SHA256)
-    finished_key = _mac(_expand(keyed, _BINDER), _FINISHED)
-    return _mac(finished_key, transcript_hash), HMAC(_last(keyed, _DERIVED), _SHA256)
+    keyed = HMAC(expand(_EARLY_EXTRACT, psk), SHA256)
+    finished_key = _mac(expand(keyed, _BINDER), _FINISHED)
+    return _mac(finished_key, transcript_hash), HMAC(last(keyed, _DERIVED), SHA256)
 
 
 def _handshake_keys(extract: HMAC, shared_secret: bytes, transcript_hash: bytes) -> _HandshakeKeys:
-    keyed = HMAC(_expand(extract, shared_secret), _SHA256)
-    client = HMAC(_expand(keyed, _CLIENT_HANDSHAKE + transcript_hash + b"\x01"), _SHA256)
-    server = HMAC(_expand(keyed, _SERVER_HANDSHAKE + transcript_hash + b"\x01"), _SHA256)
+    keyed = HMAC(expand(extract, shared_secret), SHA256)
+    client = HMAC(expand(keyed, _CLIENT_HANDSHAKE + transcript_hash + b"\x01"), SHA256)
+    server = HMAC(expand(keyed, _SERVER_HANDSHAKE + transcript_hash + b"\x01"), SHA256)
     keyed.update(_DERIVED)
-    _expand(client, _IV)
-    _expand(server, _IV)
+    expand(client, _IV)
+    expand(server, _IV)
     return _HandshakeKeys(
-        client=AESGCM(_expand(client, _KEY)[:16]),
-        server=AESGCM(_expand(server, _KEY)[:16]),
-        client_finished=_last(client, _FINISHED),
-        server_finished=_last(server, _FINISHED),
+        client=AESGCM(expand(client, _KEY)[:16]),
+        server=AESGCM(expand(server, _KEY)[:16]),
+        client_finished=last(client, _FINISHED),
+        server_finished=last(server, _FINISHED),
         derived=keyed.finalize(),
     )
 
@@ -127,28 +130,26 @@ class _ApplicationKeys(NamedTuple):
     master: HMAC
 
 
-def _last(keyed: HMAC, info: bytes) -> bytes:
+def last(keyed: HMAC, info: bytes) -> bytes:
     """The last output that a keyed HMAC is needed for: no copy."""
     keyed.update(info)
     return keyed.finalize()
 
 
 def _application_keys(derived: bytes, transcript_hash: bytes) -> _ApplicationKeys:
-    keyed = HMAC(_mac(derived, _ZEROS), _SHA256)
-    client = HMAC(_expand(keyed, _CLIENT_APPLICATION + transcript_hash + b"\x01"), _SHA256)
-    server = HMAC(_expand(keyed, _SERVER_APPLICATION + transcript_hash + b"\x01"), _SHA256)
-    _expand(client, _IV)
-    _expand(server, _IV)
-    return _ApplicationKeys(
-        AESGCM(_last(client, _KEY)[:16]), AESGCM(_last(server, _KEY)[:16]), keyed
-    )
+    keyed = HMAC(_mac(derived, _ZEROS), SHA256)
+    client = HMAC(expand(keyed, _CLIENT_APPLICATION + transcript_hash + b"\x01"), SHA256)
+    server = HMAC(expand(keyed, _SERVER_APPLICATION + transcript_hash + b"\x01"), SHA256)
+    expand(client, _IV)
+    expand(server, _IV)
+    return _ApplicationKeys(AESGCM(last(client, _KEY)[:16]), AESGCM(last(server, _KEY)[:16]), keyed)
 
 
 def _ticket_psk(master: HMAC, transcript_hash: bytes) -> bytes:
-    return _mac(_last(master, _RESUMPTION + transcript_hash + b"\x01"), _TICKET_PSK)
+    return _mac(last(master, _RESUMPTION + transcript_hash + b"\x01"), _TICKET_PSK)
 
 
-class _Certificate:
+class Certificate:
     """What one side signs and the other verifies."""
 
     def __init__(
@@ -172,20 +173,44 @@ class _Certificate:
         self.message = bytes(len(self._der) + 13 + 6)
         self.verify_message = bytes(264 if is_rsa else 79)
 
-    def sign(self, transcript_hash: bytes) -> bytes:
-        signature: bytes = self._key.sign(self._digest(transcript_hash), *self._signature_arguments)
+    def sign(self, content: bytes) -> bytes:
+        signature: bytes = self._key.sign(self._digest(content), *self._signature_arguments)
         return signature
 
-    def verify(self, signature: bytes, transcript_hash: bytes) -> None:
+    def verify(self, signature: bytes, content: bytes) -> None:
         public_key = self._public_key
         if self._verifier is not None:
             leaf = load_der_x509_certificate(self._der)
             self._verifier().verify(leaf, [])
             public_key = leaf.public_key()
-        public_key.verify(signature, self._digest(transcript_hash), *self._signature_arguments)
+        public_key.verify(signature, self._digest(content), *self._signature_arguments)
 
-    def _digest(self, transcript_hash: bytes) -> bytes:
-        return hashlib.sha256(self._content_prefix + transcript_hash).digest()
+    def _digest(self, content: bytes) -> bytes:
+        return hashlib.sha256(self._content_prefix + content).digest()
+
+
+def shown_certificates(
+    row: Row, credentials: Credentials
+) -> tuple[Certificate | None, Certificate | None]:
+    """The server's and the client's: None where the handshake shows none."""
+    policy = PolicyBuilder().store(Store([load_pem_x509_certificate(credentials.ca.encode())]))
+    hostname = DNSName(HOSTNAME)
+    server = client = None
+    if not row.resumed:
+        server = Certificate(
+            credentials.leaf,
+            credentials.key,
+            _SERVER_CONTENT if row.version == TLS_1_3 else b"",
+            None if row.cached_chains else lambda: policy.build_server_verifier(hostname),
+        )
+    if row.mutual:
+        client = Certificate(
+            credentials.client_leaf,
+            credentials.client_key,
+            _CLIENT_CONTENT,
+            None if row.cached_chains else policy.build_client_verifier,
+        )
+    return server, client
 
 
 class _Hello(NamedTuple):
@@ -214,23 +239,7 @@ class Floor:
 
     def __init__(self, row: Row, credentials: Credentials) -> None:
         self._hybrid = row.group == X25519MLKEM768
-        policy = PolicyBuilder().store(Store([load_pem_x509_certificate(credentials.ca.encode())]))
-        hostname = DNSName(HOSTNAME)
-        self._server_certificate = self._client_certificate = None
-        if not row.resumed:
-            self._server_certificate = _Certificate(
-                credentials.leaf,
-                credentials.key,
-                _SERVER_CONTENT,
-                None if row.cached_chains else lambda: policy.build_server_verifier(hostname),
-            )
-        if row.mutual:
-            self._client_certificate = _Certificate(
-                credentials.client_leaf,
-                credentials.client_key,
-                _CLIENT_CONTENT,
-                None if row.cached_chains else policy.build_client_verifier,
-            )
+        self._server_certificate, self._client_certificate = shown_certificates(row, credentials)
         share = _CIPHERTEXT + 32 if self._hybrid else 32
         self._client_hello = bytes(180 + (_ENCAPSULATION_KEY + 32 if self._hybrid else 32))
         self._server_hello = bytes(90 + share)
@@ -364,7 +373,7 @@ class Floor:
         return nonce + self._ticket_key.encrypt(nonce, psk + _TICKET_STATE, b"")
 
 
-def _authenticate(certificate: _Certificate | None, transcript: Any) -> tuple[bytes, bytes]:
+def _authenticate(certificate: Certificate | None, transcript: Any) -> tuple[bytes, bytes]:
     """(the signature, both messages): none where this side shows no certificate."""
     if certificate is None:
         return b"", b""
@@ -374,7 +383,7 @@ def _authenticate(certificate: _Certificate | None, transcript: Any) -> tuple[by
     return signature, certificate.message + certificate.verify_message
 
 
-def _check_peer(certificate: _Certificate | None, signature: bytes, transcript: Any) -> None:
+def _check_peer(certificate: Certificate | None, signature: bytes, transcript: Any) -> None:
     if certificate is not None:
         transcript.update(certificate.message)
         certificate.verify(signature, transcript.digest())

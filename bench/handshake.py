@@ -6,15 +6,21 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
-from bench.cases import GROUP_NAMES, SUITE
+from bench.cases import GROUP_NAMES, SUITE_CODES, TLS_1_2, TLS_1_3, Row
 from bench.floor import Floor
+from bench.floor12 import Floor12
 from bench.job import Job
 from bench.results import FLOOR, Column, Result
-from bench.server_hello import Negotiated, read_server_hello
+from bench.server_hello import (
+    Negotiated,
+    offers_ticket,
+    read_server_hello,
+    tickets_in_the_clear,
+)
 from bench.stacks import Stack, Unavailable, fresh_session, make_stack
 
 COLUMNS = [Column(name, "us", lower_is_better=True) for name in ("both", "client", "server")]
-_TLS_1_3, _AES_128_GCM_SHA256 = 0x0304, 0x1301
+_VERSIONS = {TLS_1_2: "TLS 1.2", TLS_1_3: "TLS 1.3"}
 
 
 def usable_stacks(job: Job, result: Result) -> dict[str, Stack[Any]]:
@@ -29,49 +35,63 @@ def usable_stacks(job: Job, result: Result) -> dict[str, Stack[Any]]:
             continue
         stacks[name] = stack
         result.notes.extend(stack.deviations)
-        if tickets and not job.row.session_tickets:
+        # In TLS 1.2 a ticket need not be renewed when it is used.
+        if tickets and not (job.row.resumed and job.row.version == TLS_1_3):
             result.notes.append(f"{name}'s server sends {tickets} bytes of session tickets")
     return stacks
 
 
 def check_settings(stack: Stack[Any], job: Job) -> int:
-    """One handshake, checked on the wire; returns how many bytes the server sent after it.
+    """One handshake, checked on the wire; returns how many bytes of tickets the server sent.
 
     Unavailable: it is not the handshake that the row asks for.
     """
+    row = job.row
     try:
-        client = stack.client(fresh_session(stack) if job.row.resumed else None)
+        client = stack.client(fresh_session(stack) if row.resumed else None)
         server = stack.server()
-        flight = server.advance(client.advance(b""))
+        hello = client.advance(b"")
+        flight = server.advance(hello)
         rest: bytes = server.advance(client.advance(flight))
+        if row.round_trips == 2:
+            client.advance(rest)
     except Exception as error:
         raise Unavailable(f"not possible with this row's settings: {error}") from error
     negotiated = read_server_hello(flight)
-    asked = Negotiated(_TLS_1_3, _AES_128_GCM_SHA256, job.row.group, job.row.resumed)
+    group = row.group if row.key_exchange else None
+    asked = Negotiated(row.version, SUITE_CODES[row.suite], group, row.resumed)
+    if negotiated[:2] != asked[:2]:
+        differs = f"{negotiated.version:#x}, {negotiated.suite:#x} instead of "
+        differs += f"{_VERSIONS[row.version]}, {row.suite}"
+        raise Unavailable(f"not possible: {stack.version} negotiated {differs}")
     if negotiated.resumed != asked.resumed:
         raise Unavailable("the server did not resume the session")
-    if negotiated != asked:
-        group = GROUP_NAMES.get(negotiated.group, hex(negotiated.group))
-        differs = f"{group} instead of {GROUP_NAMES[asked.group]}"
-        if negotiated[:2] != asked[:2]:
-            differs = f"{negotiated.version:#x}, {negotiated.suite:#x} instead of TLS 1.3, {SUITE}"
+    if negotiated.group != asked.group:
+        differs = f"{_group_name(negotiated.group)} instead of {_group_name(asked.group)}"
         raise Unavailable(f"not possible: {stack.version} negotiated {differs}")
+    if row.resumed and offers_ticket(hello) == row.session_ids:
+        raise Unavailable(f"the session {'is' if row.session_ids else 'is not'} in a ticket")
     if not (client.established and server.established):
-        raise Unavailable("the handshake needs more than one round trip")
-    if bool(server.peer_certificate()) != job.row.mutual:
-        wrongly = "not authenticated itself" if job.row.mutual else "authenticated itself unasked"
+        raise Unavailable(f"the handshake needs more round trips than {row.round_trips}")
+    if bool(server.peer_certificate()) != row.mutual:
+        wrongly = "not authenticated itself" if row.mutual else "authenticated itself unasked"
         raise Unavailable(f"the client has {wrongly}")
+    if row.version == TLS_1_2:
+        return tickets_in_the_clear(flight) + tickets_in_the_clear(rest)
     return len(rest)
+
+
+def _group_name(group: int | None) -> str:
+    return "no group" if group is None else GROUP_NAMES.get(group, hex(group))
 
 
 def measure(job: Job) -> Result:
     """Every stack's handshakes and the floor's, in turns."""
     result = Result(job.row_name, COLUMNS)
     stacks = usable_stacks(job, result)
-    floor = Floor(job.row, job.credentials)
-    turns = {
-        name: partial(_time_handshakes, stack, job.row.resumed) for name, stack in stacks.items()
-    }
+    row = job.row
+    floor = (Floor12 if row.version == TLS_1_2 else Floor)(row, job.credentials)
+    turns = {name: partial(_time_handshakes, stack, row) for name, stack in stacks.items()}
     turns[FLOOR] = partial(_time_floor, floor)
     for turn in turns.values():
         turn(job.batch)  # warm up
@@ -90,7 +110,7 @@ def rotating(names: list[str], rounds: int) -> Iterator[str]:
         yield from names[first:] + names[:first]
 
 
-def _time_handshakes(stack: Stack[Any], resumed: bool, count: int) -> dict[str, float]:
+def _time_handshakes(stack: Stack[Any], row: Row, count: int) -> dict[str, float]:
     """Mean microseconds over `count` handshakes.
 
     A side's time is that of making its endpoint and of its calls. "both" is the whole loop: the
@@ -99,6 +119,8 @@ def _time_handshakes(stack: Stack[Any], resumed: bool, count: int) -> dict[str, 
     clock = perf_counter_ns
     make_client, make_server = stack.client, stack.server
     client_time = server_time = 0
+    resumed, round_trips = row.resumed, row.round_trips
+    new_sessions = resumed and row.version == TLS_1_3
     session = fresh_session(stack) if resumed else None
     flights = []
     gc.collect()
@@ -113,10 +135,14 @@ def _time_handshakes(stack: Stack[Any], resumed: bool, count: int) -> dict[str, 
         server_answered = clock()
         finished = client.advance(flight)
         client_finished = clock()
-        tickets = server.advance(finished)
+        last = server.advance(finished)
         server_finished = clock()
-        if resumed:
-            session = client.receive_session(tickets)
+        if new_sessions:
+            client.receive(last)
+            session = client.session()
+            client_time += clock() - server_finished
+        elif round_trips == 2:
+            client.advance(last)
             client_time += clock() - server_finished
         client_time += client_started - at_start + client_finished - server_answered
         server_time += server_answered - client_started + server_finished - client_finished
@@ -131,7 +157,7 @@ def _time_handshakes(stack: Stack[Any], resumed: bool, count: int) -> dict[str, 
     return {"both": both / scale, "client": client_time / scale, "server": server_time / scale}
 
 
-def _time_floor(floor: Floor, count: int) -> dict[str, float]:
+def _time_floor(floor: Floor | Floor12, count: int) -> dict[str, float]:
     gc.collect()
     client_time = server_time = 0
     for _ in range(count):

@@ -27,7 +27,7 @@ system_default = bench_defaults
 [bench_defaults]
 Ciphersuites = {suite}
 NumTickets = {tickets}
-Groups = {group}
+Groups = {groups}
 """
 
 
@@ -68,7 +68,9 @@ def run_worker(job: Job, module: str = "bench.worker", timeout: float = 300) -> 
         configuration = Path(directory, "openssl.cnf")
         configuration.write_text(
             _OPENSSL_CONFIGURATION.format(
-                suite=SUITE, group=OPENSSL_GROUPS[job.row.group], tickets=job.row.session_tickets
+                suite=SUITE,
+                groups=":".join(OPENSSL_GROUPS[group] for group in job.row.groups),
+                tickets=job.row.session_tickets,
             )
         )
         worker = subprocess.run(

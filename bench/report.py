@@ -42,7 +42,8 @@ def preamble(environment: dict[str, str], warning: str | None) -> str:
 def table(row: Row, result: Result, known: set[str]) -> str:
     """One row's figures, and those of its notes that are not in `known`, which they join."""
     unit = _UNITS[result.columns[0].unit]
-    if row.kind == "handshake" and GROUP_NAMES[row.group] not in row.title:
+    named = GROUP_NAMES[row.group] in row.title
+    if row.kind == "handshake" and row.key_exchange and not named:
         title = f"{row.title}, {GROUP_NAMES[row.group]}"
     else:
         title = row.title

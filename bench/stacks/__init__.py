@@ -2,7 +2,7 @@
 
 A `Stack` is made once per row and holds the contexts of both roles; an `Endpoint` is one side of
 one connection in memory. Every stack is driven the way its own documentation shows, by the same
-few kinds of call: make an endpoint, advance its handshake, take in its session, transfer data, hand
+few kinds of call: make an endpoint, advance its handshake, take its session, transfer data, hand
 over a socket.
 """
 
@@ -29,8 +29,11 @@ class Endpoint(Protocol):
     def advance(self, incoming: bytes) -> bytes:
         """Take the peer's bytes, go on with the handshake, return what to send."""
 
-    def receive_session(self, incoming: bytes) -> Any:
-        """Take what a server sends after the handshake; the newest session, None without one."""
+    def receive(self, incoming: bytes) -> None:
+        """Take what a server sends after the handshake."""
+
+    def session(self) -> Any:
+        """The newest session, for another client; None without one."""
 
     def peer_certificate(self) -> object:
         """The certificate that the peer authenticated itself with, or None."""
@@ -83,4 +86,5 @@ def established_pair(stack: Stack[Any]) -> tuple[Any, Any]:
 def fresh_session(stack: Stack[Any]) -> Any:
     """What a client can resume after a full handshake."""
     client, _server = established_pair(stack)
-    return client.receive_session(b"")
+    client.receive(b"")
+    return client.session()

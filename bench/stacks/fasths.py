@@ -4,7 +4,7 @@ import socket
 from typing import Any
 
 import fasths
-from bench.cases import SUITE, Row
+from bench.cases import Row
 from bench.certificates import HOSTNAME, Credentials
 
 _DEFAULT_CHAINS = 1024
@@ -41,11 +41,13 @@ class FasthsEndpoint:
             raise RuntimeError(f"the handshake failed: {self.connection.last_error}")
         return self.bio.read()
 
-    def receive_session(self, incoming: bytes) -> fasths.Session | None:
+    def receive(self, incoming: bytes) -> None:
         if incoming:
             self.bio.write(incoming)
         if self.connection.read() is not None or self.connection.last_error is not None:
             raise RuntimeError("the server sent something else than session tickets")
+
+    def session(self) -> fasths.Session | None:
         return self.connection.session
 
     def peer_certificate(self) -> object:
@@ -62,9 +64,10 @@ class FasthsStack:
         trust = fasths.TrustStore.from_pem(credentials.ca.encode())
         shared: dict[str, Any] = {
             "trust": trust,
-            "minimum_version": fasths.TLSVersion.TLSv1_3,
-            "cipher_suites": [SUITE],
-            "groups": [fasths.NamedGroup(row.group)],
+            "minimum_version": fasths.TLSVersion(row.version),
+            "maximum_version": fasths.TLSVersion(row.version),
+            "cipher_suites": [row.suite],
+            "groups": [fasths.NamedGroup(group) for group in row.groups],
             "verified_chain_cache": _DEFAULT_CHAINS if row.cached_chains else 0,
         }
         identity = _identity(credentials.leaf, credentials.key)
@@ -75,7 +78,8 @@ class FasthsStack:
         self.server_context = fasths.Context(
             identities=[identity],
             verify=fasths.Verify.REQUIRED if row.mutual else fasths.Verify.NONE,
-            session_tickets=row.session_tickets,
+            session_tickets=1 if row.resumed else 0,
+            session_store=fasths.MemorySessionStore() if row.session_ids else None,
             **shared,
         )
 

@@ -5,7 +5,7 @@ import socket
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL, crypto
 
-from bench.cases import SUITE, Row
+from bench.cases import OPENSSL_SUITES, SUITE, TLS_1_2, Row
 from bench.certificates import HOSTNAME, Credentials
 
 # Takes a whole flight or a whole record in one bio_read.
@@ -15,11 +15,17 @@ _READ_SIZE = 18 * 1024
 class PyOpenSSLEndpoint:
     """A Connection without a socket."""
 
-    __slots__ = ("connection", "established")
+    __slots__ = ("connection", "established", "keeps_session")
 
     def __init__(
-        self, context: SSL.Context, hostname: bytes | None, session: SSL.Session | None = None
+        self,
+        context: SSL.Context,
+        hostname: bytes | None,
+        session: SSL.Session | None = None,
+        *,
+        keeps_session: bool = False,
     ) -> None:
+        self.keeps_session = keeps_session
         self.connection = SSL.Connection(context, None)
         if hostname is None:
             self.connection.set_accept_state()
@@ -39,21 +45,29 @@ class PyOpenSSLEndpoint:
             pass
         else:
             self.established = True
+            if self.keeps_session:
+                self._keep_session()
         try:
             return self.connection.bio_read(_READ_SIZE)
         except SSL.WantReadError:
             return b""
 
-    def receive_session(self, incoming: bytes) -> SSL.Session | None:
+    def receive(self, incoming: bytes) -> None:
         if incoming:
             self.connection.bio_write(incoming)
         try:
             self.connection.recv(1)
         except SSL.WantReadError:
-            # Without this, freeing the connection would make its session one that cannot be used.
-            self.connection.set_shutdown(SSL.SENT_SHUTDOWN)
-            return self.connection.get_session()
+            return
         raise RuntimeError("the server sent something else than session tickets")
+
+    def session(self) -> SSL.Session | None:
+        self._keep_session()
+        return self.connection.get_session()
+
+    def _keep_session(self) -> None:
+        # Without this, freeing the connection would make its session one that cannot be resumed.
+        self.connection.set_shutdown(SSL.SENT_SHUTDOWN)
 
     def peer_certificate(self) -> object:
         return self.connection.get_peer_certificate()
@@ -71,8 +85,18 @@ class PyOpenSSLStack:
         self.client_context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         self.server_context = SSL.Context(SSL.TLS_SERVER_METHOD)
         for context in (self.client_context, self.server_context):
-            context.set_min_proto_version(SSL.TLS1_3_VERSION)
-            context.set_tls13_ciphersuites(SUITE.encode())
+            context.set_min_proto_version(row.version)
+            context.set_max_proto_version(row.version)
+            if row.version == TLS_1_2:
+                context.set_cipher_list(OPENSSL_SUITES[row.suite].encode())
+            else:
+                context.set_tls13_ciphersuites(SUITE.encode())
+        self._clients_keep_sessions = row.resumed and row.version == TLS_1_2
+        self._servers_keep_sessions = row.session_ids
+        if row.version == TLS_1_2 and not row.session_tickets:
+            self.server_context.set_options(SSL.OP_NO_TICKET)
+            if not row.session_ids:
+                self.server_context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         _trust(self.client_context, credentials.ca)
         self.client_context.set_verify(SSL.VERIFY_PEER)
         _use_identity(self.server_context, credentials.leaf, credentials.key)
@@ -82,10 +106,17 @@ class PyOpenSSLStack:
             _use_identity(self.client_context, credentials.client_leaf, credentials.client_key)
 
     def client(self, session: SSL.Session | None = None) -> PyOpenSSLEndpoint:
-        return PyOpenSSLEndpoint(self.client_context, HOSTNAME.encode(), session)
+        return PyOpenSSLEndpoint(
+            self.client_context,
+            HOSTNAME.encode(),
+            session,
+            keeps_session=self._clients_keep_sessions,
+        )
 
     def server(self) -> PyOpenSSLEndpoint:
-        return PyOpenSSLEndpoint(self.server_context, None)
+        return PyOpenSSLEndpoint(
+            self.server_context, None, keeps_session=self._servers_keep_sessions
+        )
 
     def transfer(
         self, sender: PyOpenSSLEndpoint, receiver: PyOpenSSLEndpoint, data: bytes, count: int

@@ -1,15 +1,24 @@
 """The standard library's ssl: SSLObject over MemoryBIO, SSLSocket over sockets.
 
 Before Python 3.15 ssl has no setter for TLS 1.3 suites and groups; OpenSSL's configuration file
-(job.py) pins both.
+(job.py) pins both. There is one for the suites of TLS 1.2.
 """
 
 import socket
 import ssl
 
-from bench.cases import Row
+from bench.cases import OPENSSL_SUITES, TLS_1_2, Row
 from bench.certificates import HOSTNAME, Credentials, leaf_files
 from bench.stacks import Unavailable
+
+_NOTES_SESSIONS = (
+    "ssl's server notes each session of TLS 1.2, though none is resumed (it has no call to turn "
+    "that off)"
+)
+_KEEPS_CONNECTIONS = (
+    "ssl's server forgets a session when its connection is freed without a close_notify: each "
+    "round's are freed after it, in nobody's time"
+)
 
 
 class StdlibEndpoint:
@@ -40,14 +49,17 @@ class StdlibEndpoint:
             self.established = True
         return self.outgoing.read()
 
-    def receive_session(self, incoming: bytes) -> ssl.SSLSession | None:
+    def receive(self, incoming: bytes) -> None:
         if incoming:
             self.incoming.write(incoming)
         try:
             self.object.read(1)
         except ssl.SSLWantReadError:
-            return self.object.session
+            return
         raise RuntimeError("the server sent something else than session tickets")
+
+    def session(self) -> ssl.SSLSession | None:
+        return self.object.session
 
     def peer_certificate(self) -> object:
         return self.object.getpeercert(binary_form=True)
@@ -63,10 +75,17 @@ class StdlibStack:
         self.client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for context in (self.client_context, self.server_context):
-            context.minimum_version = ssl.TLSVersion.TLSv1_3
-            context.maximum_version = ssl.TLSVersion.TLSv1_3
+            context.minimum_version = ssl.TLSVersion(row.version)
+            context.maximum_version = ssl.TLSVersion(row.version)
+            if row.version == TLS_1_2:
+                context.set_ciphers(OPENSSL_SUITES[row.suite])
         self.client_context.load_verify_locations(cadata=credentials.ca)
         self.server_context.num_tickets = row.session_tickets
+        if row.version == TLS_1_2 and not row.session_tickets:
+            self.server_context.options |= ssl.OP_NO_TICKET
+            self.deviations = (_KEEPS_CONNECTIONS if row.session_ids else _NOTES_SESSIONS,)
+        self._keeps_connections = row.session_ids
+        self._kept: list[StdlibEndpoint] = []
         with leaf_files(credentials.leaf, credentials.key) as files:
             self.server_context.load_cert_chain(*files)
         if row.mutual:
@@ -76,10 +95,15 @@ class StdlibStack:
                 self.client_context.load_cert_chain(*files)
 
     def client(self, session: ssl.SSLSession | None = None) -> StdlibEndpoint:
+        if session is None:  # a round's first
+            self._kept.clear()
         return StdlibEndpoint(self.client_context, False, HOSTNAME, session)
 
     def server(self) -> StdlibEndpoint:
-        return StdlibEndpoint(self.server_context, True, None)
+        server = StdlibEndpoint(self.server_context, True, None)
+        if self._keeps_connections:
+            self._kept.append(server)
+        return server
 
     def transfer(
         self, sender: StdlibEndpoint, receiver: StdlibEndpoint, data: bytes, count: int
