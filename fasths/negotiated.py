@@ -79,9 +79,10 @@ class Negotiated:
     @property
     def peer_raw_public_key(self) -> bytes | None:
         """The SubjectPublicKeyInfo that the peer showed in place of certificates (RFC 7250)."""
-        if self._engine is None or not self._engine.outcome.raw_public_key:
+        outcome = None if self._engine is None else self._engine.outcome
+        if outcome is None or not outcome.raw_public_key or outcome.peer_certificates is None:
             return None
-        return (self._engine.outcome.peer_certificates or ())[0]
+        return outcome.peer_certificates[0]
 
     @property
     def ocsp_response(self) -> bytes | None:

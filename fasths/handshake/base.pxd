@@ -117,6 +117,7 @@ cdef class Handshake:
     cdef int resume(self) except -1
     cdef int go_on(self) except -1
     cdef Handshake successor(self)
+    cdef int go_on_in_place_of(self, Handshake before) except -1
     cdef int take_change_cipher_spec(self) except -1
     cdef int data_received(self, Py_ssize_t size) except -1
     cdef int output_taken(self) except -1

@@ -173,6 +173,18 @@ cdef class Handshake:
         """What takes the messages that arrive after this one is done: by default itself."""
         return self
 
+    cdef int go_on_in_place_of(self, Handshake before) except -1:
+        """Take over from the handshake that has found the version."""
+        self.config = before.config
+        self.user_data = before.user_data
+        self.by_server = before.by_server
+        self.outcome = before.outcome
+        self.client_random = before.client_random
+        self.renegotiation_requests = before.renegotiation_requests
+        self.output = []
+        before.negotiated = self
+        return 0
+
     cdef int take_change_cipher_spec(self) except -1:
         """A change_cipher_spec of TLS 1.2, which is a message there (RFC 5246, 7.1)."""
         raise UnexpectedMessage("change_cipher_spec does not belong here")

@@ -227,21 +227,15 @@ cdef int go_on_as_client_12(
 ) except -1:
     """Go on in place of the handshake that has sent ClientHello and got a ServerHello."""
     cdef ClientHandshake12 handshake = ClientHandshake12.__new__(ClientHandshake12)
-    handshake.config = before.config
-    handshake.user_data = before.user_data
-    handshake.outcome = before.outcome
+    handshake.go_on_in_place_of(before)
     handshake.outcome.post_handshake_auth = False
-    handshake.output = []
     handshake.transitions = TRANSITIONS
     handshake.transition_count = sizeof(TRANSITIONS) // sizeof(Transition)
-    handshake.client_random = before.client_random
-    handshake.renegotiation_requests = before.renegotiation_requests
     handshake.client_hello = client_hello
     handshake.offered_session_id = offered_session_id
     handshake.offered = offered
     handshake.offered_session = session
     handshake.offered_chain = verified_chain
-    before.negotiated = handshake
     return handshake.read_server_hello(message)
 
 

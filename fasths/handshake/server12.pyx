@@ -336,16 +336,11 @@ cdef class ServerHandshake12(Handshake12):
 cdef int go_on_as_server_12(Handshake before, ClientHello hello, bytes message) except -1:
     """Go on in place of the handshake that has read ClientHello."""
     cdef ServerHandshake12 handshake = ServerHandshake12.__new__(ServerHandshake12)
-    handshake.config = before.config
-    handshake.user_data = before.user_data
-    handshake.by_server = True
-    handshake.outcome = before.outcome
-    handshake.output = []
+    handshake.go_on_in_place_of(before)
     handshake.transitions = TRANSITIONS
     handshake.transition_count = sizeof(TRANSITIONS) // sizeof(Transition)
     handshake.hello = hello
     handshake.message = message
-    before.negotiated = handshake
     return handshake.negotiate()
 
 

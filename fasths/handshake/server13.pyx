@@ -475,16 +475,11 @@ cdef enum:
 cdef int go_on_as_server_13(Handshake before, ClientHello hello, bytes message) except -1:
     """Go on in place of the handshake that has read ClientHello."""
     cdef ServerHandshake handshake = ServerHandshake.__new__(ServerHandshake)
-    handshake.config = before.config
-    handshake.user_data = before.user_data
-    handshake.by_server = True
-    handshake.outcome = before.outcome
-    handshake.output = []
+    handshake.go_on_in_place_of(before)
     handshake.transitions = TRANSITIONS
     handshake.transition_count = sizeof(TRANSITIONS) // sizeof(Transition)
     handshake.hello = hello
     handshake.message = message
-    before.negotiated = handshake
     return handshake.negotiate()
 
 
