@@ -50,7 +50,7 @@ def read_server_hello(flight: bytes) -> Negotiated:
 
 
 def offers_ticket(flight: bytes) -> bool:
-    """Whether the ClientHello offers a session as TLS 1.2 does, in a ticket, or TLS 1.3."""
+    """Whether the ClientHello offers a session by a ticket, in the way of TLS 1.2 or TLS 1.3."""
     hello = dict(_messages(flight))[_CLIENT_HELLO]
     at = 2 + 32  # legacy_version, random
     at += 1 + hello[at]  # legacy_session_id

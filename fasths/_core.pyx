@@ -197,7 +197,7 @@ cdef class Engine:
     cdef int go_on(self, int wait) except -1:
         """Carry out what a step, or its end, asks for; NONE, or the code it is suspended with."""
         cdef bint was_suspended = self.suspended
-        if self.handshake.negotiated is not None:
+        if self.handshake.heir is not None:
             self.begin_version()
         self.suspended = wait != WAIT_NOTHING and wait != WAIT_MESSAGE
         if self.suspended:
@@ -222,13 +222,13 @@ cdef class Engine:
 
     cdef int begin_version(self) except -1:
         """Go on with the handshake of the version that was negotiated."""
-        self.handshake = self.handshake.negotiated
+        self.handshake = self.handshake.heir
         if self.outcome.version != VERSION_TLSv1_2:
             return 0
         # RFC 5246, 7.1: there it means something, and this was not the place for it.
         if self.change_cipher_specs:
             raise UnexpectedMessage("change_cipher_spec arrived before ServerHello")
-        self.reader.has_version = True
+        self.reader.requires_tls12 = True
         return 0
 
     cdef int take_alert(self) except -1:
@@ -451,9 +451,9 @@ cdef class Engine:
         self.data_size = 0
         self.reader.discard()
         self.framing = None
-        if self.handshake is not None and self.handshake.negotiated is not None:
+        if self.handshake is not None and self.handshake.heir is not None:
             # It failed in its first step.
-            self.handshake = self.handshake.negotiated
+            self.handshake = self.handshake.heir
         if error.origin is not Origin.TRANSPORT and self.handshake is not None:
             self.handshake.connection_failed()
         self.end_handshake()
@@ -757,8 +757,8 @@ cdef class Engine:
     def request(self):
         """The Request that is open, or None."""
         cdef Handshake handshake = self.handshake
-        if handshake is not None and handshake.negotiated is not None:
-            handshake = handshake.negotiated
+        if handshake is not None and handshake.heir is not None:
+            handshake = handshake.heir
         return None if handshake is None else handshake.request
 
     @property

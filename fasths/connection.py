@@ -338,7 +338,7 @@ class Connection(Negotiated):
                 if code == _WANT_READ and not self._fill():
                     return -1
             if engine.established and engine.by_server and not engine.can_send_early_data:
-                # In TLS 1.2 there was no earlier time for it.
+                # The handshake is done: always in TLS 1.2, which has no earlier time for it.
                 return self.write(data)
             if not engine.write_early_data(view) and engine.error is None:
                 self._code = EARLY_DATA_REJECTED

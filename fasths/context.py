@@ -108,7 +108,8 @@ class Context:
         the highest that both sides have is used.
     cipher_suites, groups, signature_schemes: members of the enums or their IANA names, in order
         of preference, those of all versions in one list. A version without any cipher suite, group
-        or scheme in them is turned off. rsa_pkcs1_* sign in TLS 1.2 only.
+        or scheme in them is turned off. rsa_pkcs1_* sign in TLS 1.2 only; an identity needs another
+        scheme, too, where TLS 1.3 is on.
     require_extended_master_secret: whether a peer that has TLS 1.2 without RFC 7627 is refused.
         Without it sessions cannot be resumed, and nothing can be bound to the connection.
     key_share_groups: the groups that a client sends key shares for in its first message; None:

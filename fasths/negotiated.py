@@ -184,6 +184,8 @@ class Negotiated:
         if engine.outcome.version != TLSVersion.TLSv1_2:
             raise ValueError("tls-unique is not defined for TLS 1.3")
         finished: bytes | None = engine.outcome.tls_unique
+        if finished is None and engine.error is not None:
+            raise RuntimeError("the connection has failed")
         if finished is None:
             raise RuntimeError("without extended_master_secret tls-unique binds nothing")
         return finished

@@ -2,11 +2,11 @@
 
 A server's SessionStore has two kinds of entries that know nothing of each other. Values are put,
 looked at and taken: stateful sessions, of which those of TLS 1.3 are given out once each, and those
-of TLS 1.2 again and again. Marks are added: the first to add one
-is told so, everybody after it is not, and that is what keeps early data from being accepted twice
-(RFC 8446, 8). To lose a value costs a full handshake, so a full store drops the oldest ones. To
-lose a mark would let a replay in, so a mark stays for all its lifetime, and a store that is full of
-marks says of another one that it is not the first.
+of TLS 1.2 again and again. Marks are added: the first to add one is told so, everybody after it is
+not, and that is what keeps early data from being accepted twice (RFC 8446, 8). To lose a value
+costs a full handshake, so a full store drops the oldest ones. To lose a mark would let a replay in,
+so a mark stays for all its lifetime, and a store that is full of marks says of another one that it
+is not the first.
 
 Stores that are shared by machines count lifetimes by the wall clock. Whose marks are not shared, as
 those in memory, has a `scope`: tickets carry it, and early data is accepted only where the marks
@@ -75,7 +75,9 @@ class SessionStore(Protocol):
 class SessionCache(Protocol):
     """What a client needs of a cache of its sessions; any number of threads call it.
 
-    A name says where a session leads to. take() may return LATER, as those of SessionStore.
+    A name says where a session leads to. take() may return LATER, as those of SessionStore. Where
+    there is a remove(name, session), it is called for a session of TLS 1.2 whose connection ended
+    with a fatal alert (RFC 5246, 7.2.2).
     """
 
     def put(self, name: str, session: Any) -> None:
@@ -512,6 +514,15 @@ class MemorySessionCache:
             if not sessions:
                 del self._sessions[name]
             return found
+
+    def remove(self, name: str, session: Any) -> None:
+        """Forget a Session, if it is there."""
+        with self._lock:
+            sessions = self._sessions.get(name, [])
+            if session in sessions:
+                sessions.remove(session)
+            if not sessions:
+                self._sessions.pop(name, None)
 
     def __len__(self) -> int:
         """Names, among them some whose sessions expired."""

@@ -77,7 +77,6 @@ SERVER_HELLO_12_FIELDS = {
     "compression_method": 0,
     "extension_types": [],
     "protocol_name": None,
-    "server_name": False,
     "status_request": False,
     "extended_master_secret": False,
     "session_ticket": False,
@@ -94,7 +93,6 @@ def test_server_hello():
     assert fields(decode_server_hello_12(SERVER_HELLO_12)) == SERVER_HELLO_12_FIELDS | {
         "extension_types": [65281, 0, 23, 35, 5, 11, 16, 18, 28, 19, 20],
         "protocol_name": b"h2",
-        "server_name": True,
         "status_request": True,
         "extended_master_secret": True,
         "session_ticket": True,
@@ -115,7 +113,6 @@ def test_server_hello_without_extensions(block):
 
 # name: (extension, field of ServerHello12, its value)
 ONE_EXTENSION = {
-    "server_name": (extension(X.server_name), "server_name", True),
     "status_request": (extension(X.status_request), "status_request", True),
     "extended_master_secret": (
         extension(X.extended_master_secret),

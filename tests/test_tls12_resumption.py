@@ -483,3 +483,21 @@ def test_session_of_the_other_version_is_not_resumed(offers: str) -> None:
     pair = assert_resumes(client, of_version[other], session, False)
     assert pair.client.version.name == f"TLSv{other.replace('.', '_')}"
     assert_resumes(client, of_version[offers], session)
+
+
+def test_cached_session_is_forgotten_after_a_fatal_alert() -> None:
+    """RFC 5246, 7.2.2: what ended so is not resumed; a cache forgets it where it can."""
+    cache = fasths.MemorySessionCache()
+    client, server = client_with(session_cache=cache), Servers("ticket")()
+    pair = connected(client, server)
+    assert len(cache) == 1
+    pair.client_bio.inner.write(b"\x16\x03\x03\x00\x01\x00")
+    assert pair.server.read() is None
+    assert pair.client.read() is None
+    assert pair.client.session is None
+    assert len(cache) == 0
+    with pytest.raises(RuntimeError, match="has failed"):
+        pair.client.export_keying_material("EXPORTER-label", b"", 16)
+    with pytest.raises(RuntimeError, match="has failed"):
+        pair.client.channel_binding("tls-unique")
+    assert not connected(client, server).client.session_reused

@@ -2,6 +2,11 @@ cimport cython
 
 from fasths.crypto.key_schedule cimport Hash
 
+cdef enum:
+    # RFC 5246, 8.1 and 7.4.9.
+    MASTER_SECRET_LENGTH = 48
+    VERIFY_DATA_LENGTH = 12
+
 
 cpdef bytes prf(Hash hash, bytes secret, bytes label, bytes seed, Py_ssize_t length)
 

@@ -12,9 +12,6 @@ from libc.string cimport memcpy
 
 from fasths.crypto.key_schedule cimport Hash
 
-cdef Py_ssize_t MASTER_SECRET_LENGTH = 48
-cdef Py_ssize_t VERIFY_DATA_LENGTH = 12
-
 
 cdef bytes p_hash(object keyed, bytes seed, Py_ssize_t length, bint for_the_last_time):
     """P_hash (RFC 5246, 5): HMAC(A(1) + seed), HMAC(A(2) + seed), ...

@@ -1,13 +1,7 @@
 cimport cython
 
 from fasths.crypto.aead cimport Suite
-from fasths.crypto.key_schedule cimport (
-    EarlySecret,
-    HandshakeSecret,
-    MasterSecret,
-    TrafficSecret,
-    Transcript,
-)
+from fasths.crypto.key_schedule cimport TrafficSecret, Transcript
 from fasths.handshake.configuration cimport Configuration, Signers
 from fasths.handshake.outcome cimport Outcome
 from fasths.handshake.session cimport Session
@@ -75,8 +69,8 @@ cdef class Handshake:
     # What a suspended step has queued; it waits for the rest of the step.
     cdef list held
     # What goes on in place of this one, once it is known which version that has to be.
-    cdef Handshake negotiated
-    # HelloRequests of TLS 1.2 that arrived, at a client, and ClientHellos at a server that is done.
+    cdef Handshake heir
+    # TLS 1.2: HelloRequests that a client got, or ClientHellos that a server got once it was done.
     cdef int renegotiation_requests
     # The table of this role's steps.
     cdef const Transition* transitions
@@ -87,11 +81,6 @@ cdef class Handshake:
     cdef object user_data
     cdef Suite suite
     cdef Transcript transcript
-    cdef EarlySecret early_secret
-    cdef HandshakeSecret handshake_secret
-    cdef MasterSecret master_secret
-    cdef TrafficSecret client_secret
-    cdef TrafficSecret server_secret
     cdef bytes client_random
     cdef bint by_server
     # What the peer shows in Certificate, until it has proved that it has the key; why it would be
@@ -103,10 +92,9 @@ cdef class Handshake:
     cdef tuple shown_chain
     # Where it goes on with the verdict on the peer, or on that of a session.
     cdef Continuation after_judgement
-    # What this side signs with, and where it goes on when it has.
+    # What this side signs with.
     cdef object identity
     cdef int signature_scheme
-    cdef Continuation after_signature
     # What a client is asked to authenticate itself with, and where it goes on when it has.
     cdef CertificateRequest certificate_request
     cdef Continuation after_authentication
@@ -124,13 +112,8 @@ cdef class Handshake:
     cdef int connection_failed(self) except -1
     cdef int count_renegotiation_request(self) except -1
     cdef int send(self, bytes message) except -1
-    cdef int change_key(self, int direction, int level, TrafficSecret secret) except -1
     cdef int limit_records(self, int send, int receive) except -1
     cdef int log_secret(self, str label, bytes secret) except -1
-    cdef int restart_transcript(self, bytes client_hello, bytes hello_retry_request) except -1
-    cdef int derive_handshake_secrets(self, bytes shared_secret) except -1
-    cdef int derive_early_secrets(self, bytes transcript_hash) except -1
-    cdef tuple derive_application_secrets(self)
     cdef tuple signature_schemes_of(self, object identity_or_peer)
     cdef Signers client_signers(self, CertificateRequest request)
     cdef tuple choose_identity(
@@ -155,20 +138,10 @@ cdef class Handshake:
     cdef int use_identity(self, object identity, bytes signature_algorithms) except -1
     cdef int show_identity(self, object identity) except -1
     cdef int ask_for_signature(self, bytes content, Continuation continuation) except -1
-    cdef int send_certificate(
-        self,
-        bytes certificate_request_context,
-        bint with_ocsp_response,
-        bint with_timestamps,
-        bytes compress_certificate,
-    ) except -1
     cdef int authenticate_client(
         self, CertificateRequest request, Continuation continuation
     ) except -1
-    cdef int sign_certificate_verify(self, Continuation continuation) except -1
-    cdef Certificate read_certificate_message(self, bytes message)
     cdef object verify_peer(self, Certificate certificate)
-    cdef int judge_client(self, Certificate certificate) except -1
     cdef int judge_peer(
         self, Certificate certificate, bint raw_public_key, Continuation continuation
     ) except -1
@@ -178,8 +151,6 @@ cdef class Handshake:
     cdef int resume_peer(self, Session session) except -1
     cdef int put_into_cache(self, Session session) except -1
     cdef int check_signature(self, int scheme, bytes signature, bytes content) except -1
-    cdef int read_peer_signature(self, bytes message) except -1
-    cdef int read_peer_finished(self, bytes message, TrafficSecret secret) except -1
 
 
 cdef void report_unraisable(object error) noexcept

@@ -1,43 +1,18 @@
-# What the state machines of both roles share.
+# What the state machines of all versions and of both roles share.
 #
 # A handshake takes whole messages and answers with `output`: messages to send, changes of keys, and
-# the place of the compatibility change_cipher_spec, in the order in which they are to happen. It
+# the place of change_cipher_spec, in the order in which they are to happen. It
 # knows no records, so another carrier (QUIC's CRYPTO frames) could drive it.
 #
 # A step is found in the role's table by (state, message type). What the table omits is
 # unexpected_message.
 
-from fasths.crypto.key_schedule cimport EarlySecret, MasterSecret, TrafficSecret, Transcript
-from fasths.crypto.signatures cimport certificate_verify_content, sign, verify
-from fasths.wire.constants cimport (
-    CERTIFICATETYPE_X509,
-    CERTIFICATETYPE_RawPublicKey,
-    EXTENSION_status_request,
-    HANDSHAKE_compressed_certificate,
-)
-from fasths.wire.extensions cimport (
-    IN_CERTIFICATE,
-    certificate_authority_names,
-    contains_u16,
-    require_allowed,
-)
-from fasths.wire.messages cimport (
-    Certificate,
-    CertificateRequest,
-    CertificateVerify,
-    CompressedCertificate,
-    certificate_message,
-    decode_certificate,
-    decode_certificate_verify,
-    decode_compressed_certificate,
-    decode_finished,
-    encode_certificate,
-    encode_certificate_verify,
-    encode_message_hash,
-)
+from fasths.crypto.signatures cimport sign, verify
+from fasths.wire.constants cimport CERTIFICATETYPE_X509, CERTIFICATETYPE_RawPublicKey
+from fasths.wire.extensions cimport certificate_authority_names, contains_u16
+from fasths.wire.messages cimport Certificate, CertificateRequest
 
 from fasths.crypto.certificates import encode_chain
-from fasths.crypto.key_schedule import equal_in_constant_time
 from fasths.crypto.ocsp import missing_staple
 from fasths.crypto.peer_verification import parse_peer
 from fasths.crypto.raw_public_keys import RawPublicKey
@@ -48,18 +23,15 @@ from fasths.handshake.requests import (
     VerificationRequest,
 )
 from fasths.wire.codes import AlertDescription, HandshakeType, StaplePolicy
-from fasths.wire.compression import decompress
 from fasths.wire.errors import (
     CertificateError,
     DecodeError,
-    DecryptError,
     HandshakeFailure,
     IllegalParameter,
     InternalError,
     Origin,
     TLSError,
     UnexpectedMessage,
-    UnsupportedExtension,
 )
 
 cdef int STAPLE_IGNORE = StaplePolicy.IGNORE
@@ -182,7 +154,7 @@ cdef class Handshake:
         self.client_random = before.client_random
         self.renegotiation_requests = before.renegotiation_requests
         self.output = []
-        before.negotiated = self
+        before.heir = self
         return 0
 
     cdef int take_change_cipher_spec(self) except -1:
@@ -212,15 +184,6 @@ cdef class Handshake:
         self.output.append(message)
         return 0
 
-    cdef int change_key(self, int direction, int level, TrafficSecret secret) except -1:
-        cdef KeyChange change = KeyChange.__new__(KeyChange)
-        change.direction = direction
-        change.level = level
-        change.suite = self.suite
-        change.secret = secret
-        self.output.append(change)
-        return 0
-
     cdef int limit_records(self, int send, int receive) except -1:
         cdef RecordSizeLimits limits = RecordSizeLimits.__new__(RecordSizeLimits)
         limits.send = send
@@ -232,56 +195,6 @@ cdef class Handshake:
         """One line of the key log (SSLKEYLOGFILE), if the Context asks for it."""
         self.config.keylog(f"{label} {self.client_random.hex()} {secret.hex()}")
         return 0
-
-    cdef int restart_transcript(self, bytes client_hello, bytes hello_retry_request) except -1:
-        """RFC 8446, 4.4.1: after a HelloRetryRequest a hash stands for the first ClientHello."""
-        self.transcript = Transcript(self.suite.hash)
-        self.transcript.update(encode_message_hash(self.suite.hash.digest(client_hello)))
-        self.transcript.update(hello_retry_request)
-        return 0
-
-    cdef int derive_handshake_secrets(self, bytes shared_secret) except -1:
-        """Once the transcript ends in ServerHello."""
-        cdef EarlySecret early = self.early_secret
-        cdef bytes transcript_hash = self.transcript.digest()
-        if early is None:
-            early = EarlySecret(self.suite.hash)
-        self.handshake_secret = early.handshake_secret(shared_secret)
-        self.early_secret = None
-        self.client_secret = self.handshake_secret.client_handshake_traffic_secret(transcript_hash)
-        self.server_secret = self.handshake_secret.server_handshake_traffic_secret(transcript_hash)
-        if self.config.keylog is not None:
-            self.log_secret("CLIENT_HANDSHAKE_TRAFFIC_SECRET", self.client_secret.secret)
-            self.log_secret("SERVER_HANDSHAKE_TRAFFIC_SECRET", self.server_secret.secret)
-        return 0
-
-    cdef int derive_early_secrets(self, bytes transcript_hash) except -1:
-        """The client's secret for early data; transcript_hash: of ClientHello."""
-        cdef TrafficSecret client = self.early_secret.client_early_traffic_secret(transcript_hash)
-        self.client_secret = client
-        self.outcome.early_exporter_secret = self.early_secret.early_exporter_master_secret(
-            transcript_hash
-        ).secret
-        if self.config.keylog is not None:
-            self.log_secret("CLIENT_EARLY_TRAFFIC_SECRET", client.secret)
-            self.log_secret("EARLY_EXPORTER_SECRET", self.outcome.early_exporter_secret)
-        return 0
-
-    cdef tuple derive_application_secrets(self):
-        """(client's, server's) secrets, once the transcript ends in the server's Finished."""
-        cdef MasterSecret master = self.handshake_secret.master_secret()
-        self.master_secret = master
-        self.handshake_secret = None
-        cdef bytes transcript_hash = self.transcript.digest()
-        cdef TrafficSecret client, server
-        client = master.client_application_traffic_secret_0(transcript_hash)
-        server = master.server_application_traffic_secret_0(transcript_hash)
-        self.outcome.exporter_secret = master.exporter_master_secret(transcript_hash).secret
-        if self.config.keylog is not None:
-            self.log_secret("CLIENT_TRAFFIC_SECRET_0", client.secret)
-            self.log_secret("SERVER_TRAFFIC_SECRET_0", server.secret)
-            self.log_secret("EXPORTER_SECRET", self.outcome.exporter_secret)
-        return client, server
 
     # --- This side's identity
 
@@ -378,37 +291,6 @@ cdef class Handshake:
                 return 0
         raise HandshakeFailure("the peer cannot verify signatures of the identity that was chosen")
 
-    cdef int send_certificate(
-        self,
-        bytes certificate_request_context,
-        bint with_ocsp_response,
-        bint with_timestamps,
-        bytes compress_certificate,
-    ) except -1:
-        """Certificate of the chosen identity, with what the peer asked for and there is.
-
-        compress_certificate: algorithms that the peer has (RFC 8879), or None.
-        """
-        cdef object identity = self.identity
-        cdef int algorithm, chosen = 0
-        with_ocsp_response = with_ocsp_response and identity.ocsp_response is not None
-        with_timestamps = with_timestamps and bool(identity.signed_certificate_timestamps)
-        if certificate_request_context:
-            return self.send(encode_certificate(
-                certificate_request_context,
-                identity.certificates,
-                identity.ocsp_response if with_ocsp_response else None,
-                identity.signed_certificate_timestamps if with_timestamps else (),
-            ))
-        if compress_certificate is not None:
-            for algorithm in self.config.certificate_compression:
-                if contains_u16(compress_certificate, algorithm):
-                    chosen = algorithm
-                    break
-        return self.send(
-            self.config.certificate_message(identity, with_ocsp_response, with_timestamps, chosen)
-        )
-
     cdef int authenticate_client(
         self, CertificateRequest request, Continuation continuation
     ) except -1:
@@ -445,27 +327,9 @@ cdef class Handshake:
         return self.show_identity(self.identity)
 
     cdef int show_identity(self, object identity) except -1:
-        """A client's Certificate and CertificateVerify (RFC 8446, 4.4.2); None: an empty one."""
-        cdef CertificateRequest request = self.certificate_request
-        self.certificate_request = None
-        if identity is None:
-            self.send(encode_certificate(request.certificate_request_context, ()))
-            return self.after_authentication(self, None)
-        self.send_certificate(
-            request.certificate_request_context,
-            request.status_request,
-            request.signed_certificate_timestamp,
-            request.compress_certificate,
-        )
-        return self.sign_certificate_verify(self.after_authentication)
-
-    cdef int sign_certificate_verify(self, Continuation continuation) except -1:
-        """CertificateVerify (RFC 8446, 4.4.3) by the chosen identity; then go on."""
-        self.after_signature = continuation
-        return self.ask_for_signature(
-            certificate_verify_content(self.by_server, self.transcript.digest()),
-            <Continuation> send_certificate_verify,
-        )
+        """Certificate and CertificateVerify of a client, in the way of its version; None: an empty
+        Certificate."""
+        raise NotImplementedError
 
     cdef int ask_for_signature(self, bytes content, Continuation continuation) except -1:
         """Sign with the chosen identity; then go on with the signature."""
@@ -482,26 +346,6 @@ cdef class Handshake:
         )
 
     # --- The peer's
-
-    cdef Certificate read_certificate_message(self, bytes message):
-        """Certificate, or what CompressedCertificate holds (RFC 8879, 4)."""
-        cdef CompressedCertificate compressed
-        cdef bytes body
-        if message[0] == HANDSHAKE_compressed_certificate:
-            if not self.config.certificate_compression:
-                raise UnexpectedMessage("a CompressedCertificate although none was offered")
-            compressed = decode_compressed_certificate(message)
-            # RFC 8879, 4: an algorithm that was not offered is illegal_parameter.
-            if compressed.algorithm not in self.config.certificate_compression:
-                raise IllegalParameter("the peer compressed with an algorithm that was not offered")
-            body = decompress(
-                compressed.algorithm,
-                compressed.compressed_certificate_message,
-                compressed.uncompressed_length,
-                self.config.max_handshake_message_size,
-            )
-            message = certificate_message(body)
-        return decode_certificate(message, self.config.max_certificate_chain_length)
 
     cdef object verify_peer(self, Certificate certificate):
         """The peer that may be believed, as far as this Context asks. CertificateError: refused."""
@@ -535,20 +379,6 @@ cdef class Handshake:
         # The same bytes; where the chain was verified before, connections share them.
         certificate.certificates = peer.certificates
         return peer
-
-    cdef int judge_client(self, Certificate certificate) except -1:
-        """judge_peer() for a client, which shows what CertificateRequest asked for."""
-        cdef int type
-        for type in certificate.extension_types:
-            # RFC 8446, 4.4.2: extensions answer those of CertificateRequest.
-            if type != EXTENSION_status_request or self.config.staple_policy == STAPLE_IGNORE:
-                require_allowed(type, IN_CERTIFICATE)
-                raise UnsupportedExtension("the client's Certificate has an unwanted extension")
-        return self.judge_peer(
-            certificate,
-            self.outcome.client_certificate_type == CERTIFICATETYPE_RawPublicKey,
-            <Continuation> wait_for_message,
-        )
 
     cdef int judge_peer(
         self, Certificate certificate, bint raw_public_key, Continuation continuation
@@ -661,20 +491,9 @@ cdef class Handshake:
                 report_unraisable(error)
         return 0
 
-    cdef int read_peer_signature(self, bytes message) except -1:
-        """Check CertificateVerify (RFC 8446, 4.4.3) against the transcript before it."""
-        cdef CertificateVerify certificate_verify = decode_certificate_verify(message)
-        self.check_signature(
-            certificate_verify.algorithm,
-            certificate_verify.signature,
-            certificate_verify_content(not self.by_server, self.transcript.digest()),
-        )
-        self.transcript.update(message)
-        return certificate_verify.algorithm
-
     cdef int check_signature(self, int scheme, bytes signature, bytes content) except -1:
         """Whether the peer has the key that it shows."""
-        # RFC 8446, 4.4.3; RFC 5246, 7.4.3: the scheme is one that was offered.
+        # RFC 8446, 4.4.3; RFC 5246, 7.4.3 and 7.4.8: the scheme is one that was offered.
         if scheme not in self.config.signature_schemes:
             raise IllegalParameter("the peer signed with a scheme that was not offered")
         verify(
@@ -687,15 +506,6 @@ cdef class Handshake:
         self.peer = None
         return 0
 
-    cdef int read_peer_finished(self, bytes message, TrafficSecret secret) except -1:
-        """Check Finished (RFC 8446, 4.4.4) against the transcript before it."""
-        cdef bytes verify_data = decode_finished(message, self.suite.hash.length)
-        if not equal_in_constant_time(secret.finished(self.transcript.digest()), verify_data):
-            raise DecryptError("the verify_data of Finished is wrong")
-        self.transcript.update(message)
-        return 0
-
-
 cdef int client_identity_chosen(Handshake self, object identity) except -1:
     if identity is not None:
         if identity.is_raw_public_key != (
@@ -704,11 +514,6 @@ cdef int client_identity_chosen(Handshake self, object identity) except -1:
             raise HandshakeFailure("the chosen identity is of a type that was not negotiated")
         self.use_identity(identity, self.certificate_request.signature_algorithms)
     return self.show_identity(identity)
-
-
-cdef int send_certificate_verify(Handshake self, object signature) except -1:
-    self.send(encode_certificate_verify(self.signature_scheme, signature))
-    return self.after_signature(self, None)
 
 
 cdef int wait_for_message(Handshake self, object _) except -1:

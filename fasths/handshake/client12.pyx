@@ -29,8 +29,6 @@ from fasths.wire.errors import (
 )
 
 cdef enum:
-    # RFC 8422, 5.4: ECCurveType.
-    NAMED_CURVE = 3
     # A longer ticket is dropped.
     MAX_TICKET_SIZE = 1 << 14
 
@@ -210,7 +208,7 @@ cdef int kinds_in(bytes certificate_types) except -1:
     cdef int kinds = 0
     if CLIENTCERTIFICATETYPE_rsa_sign in certificate_types:
         kinds |= KIND_RSA
-    # RFC 8422, 5.5: also for EdDSA.
+    # RFC 8422, 3: this is for EdDSA, too.
     if CLIENTCERTIFICATETYPE_ecdsa_sign in certificate_types:
         kinds |= KIND_EDDSA | KIND_SECP256R1 | KIND_SECP384R1 | KIND_SECP521R1
     return kinds
@@ -266,7 +264,7 @@ cdef int read_server_key_exchange(ClientHandshake12 self, bytes message) except 
     """Also where a CertificateStatus could come: a server may leave it out (RFC 6066, 8)."""
     cdef ServerKeyExchange key_exchange = decode_server_key_exchange(message)
     # RFC 8422, 5.4: a group that was offered, by its name.
-    if key_exchange.curve_type != NAMED_CURVE:
+    if key_exchange.group < 0:
         raise IllegalParameter("the server describes a curve instead of naming one")
     if key_exchange.group not in self.config.groups12:
         raise IllegalParameter("the server uses a group that was not offered")

@@ -4,6 +4,7 @@ from libc.stdint cimport uint64_t
 from fasths.crypto.groups cimport KeyExchange
 from fasths.crypto.key_schedule cimport EarlySecret
 from fasths.handshake.base cimport Handshake
+from fasths.handshake.handshake13 cimport Handshake13
 from fasths.handshake.configuration cimport Configuration
 from fasths.handshake.session cimport Session
 from fasths.wire.messages cimport EncryptedExtensions, ServerHello
@@ -23,7 +24,7 @@ cdef class OfferedPsk:
 
 
 @cython.final
-cdef class ClientHandshake(Handshake):
+cdef class ClientHandshake(Handshake13):
     cdef bytes server_name
     cdef KeyExchange key_exchange
     cdef tuple shared_groups

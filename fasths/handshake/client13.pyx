@@ -12,6 +12,7 @@ from fasths.crypto.aead cimport Suite, find_suite
 from fasths.crypto.groups cimport KeyExchange
 from fasths.crypto.key_schedule cimport EarlySecret, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
+from fasths.handshake.handshake13 cimport *
 from fasths.handshake.client cimport choose_certificate_types
 from fasths.handshake.client12 cimport go_on_as_client_12
 from fasths.handshake.post_handshake cimport PostHandshake
@@ -55,7 +56,7 @@ cdef class OfferedPsk:
     pass
 
 
-cdef class ClientHandshake(Handshake):
+cdef class ClientHandshake(Handshake13):
 
     cdef int start(self) except -1:
         cdef str name = self.outcome.hostname
@@ -307,9 +308,6 @@ cdef class ClientHandshake(Handshake):
 
     cdef int check_lower_version(self, ServerHello hello) except -1:
         """What holds for a ServerHello without supported_versions, which is not of TLS 1.3."""
-        # RFC 8446, D.5.
-        if hello.legacy_version == VERSION_SSLv3:
-            raise ProtocolVersion("the server speaks SSL 3.0")
         # RFC 8446, 4.1.3: a server that negotiates less but can do more was tampered with.
         if self.config.has_tls13 and hello.random[24:] in DOWNGRADE_SENTINELS:
             raise IllegalParameter("the server was made to downgrade the version")
@@ -326,9 +324,6 @@ cdef class ClientHandshake(Handshake):
     cdef int check_server_hello(self, ServerHello hello) except -1:
         """What holds for ServerHello and HelloRetryRequest (RFC 8446, 4.1.3 and 4.1.4)."""
         cdef int where, type
-        # RFC 8446, D.5.
-        if hello.legacy_version == VERSION_SSLv3:
-            raise ProtocolVersion("the server speaks SSL 3.0")
         # RFC 8446, 4.2.1: a version that was offered, and legacy_version stays that of TLS 1.2.
         if hello.selected_version != VERSION_TLSv1_3 or hello.legacy_version != VERSION_TLSv1_2:
             raise IllegalParameter("the server selected a version that was not offered")
@@ -461,6 +456,9 @@ cdef int read_hello_request(ClientHandshake self, bytes message) except -1:
 cdef int read_server_hello(ClientHandshake self, bytes message) except -1:
     cdef ServerHello hello = decode_server_hello(message)
     cdef bytes shared_secret = None
+    # RFC 8446, D.5.
+    if hello.legacy_version == VERSION_SSLv3:
+        raise ProtocolVersion("the server speaks SSL 3.0")
     if hello.selected_version < 0 or not self.config.has_tls13:
         self.check_lower_version(hello)
         return go_on_as_client_12(

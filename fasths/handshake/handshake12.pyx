@@ -5,6 +5,7 @@
 
 from fasths.crypto.aead cimport Suite
 from fasths.crypto.key_schedule12 cimport (
+    VERIFY_DATA_LENGTH,
     extended_master_secret,
     master_secret,
 )
@@ -16,10 +17,6 @@ from fasths.wire.messages12 cimport decode_hello_request
 
 from fasths.crypto.key_schedule import equal_in_constant_time
 from fasths.wire.errors import DecryptError, UnexpectedMessage
-
-cdef enum:
-    # RFC 5246, 7.4.9.
-    VERIFY_DATA_LENGTH = 12
 
 
 cdef class Handshake12(Handshake):
@@ -71,6 +68,7 @@ cdef class Handshake12(Handshake):
         cdef KeyChange change = KeyChange.__new__(KeyChange)
         cdef int sender = <int> ((direction == WRITE_KEY) == self.by_server)
         change.direction = direction
+        # It stays at this level: at LEVEL_APPLICATION a server may send before the client is done.
         change.level = LEVEL_HANDSHAKE
         change.suite = self.suite
         change.key = self.key_block[sender]
@@ -135,27 +133,35 @@ cdef class Handshake12(Handshake):
         return after
 
     cdef int connection_failed(self) except -1:
-        return forget_session(self.config, self.session_key, self.outcome)
+        return forget_session(self, self.session_key)
 
 
 cdef class Established12(Handshake):
 
     cdef int connection_failed(self) except -1:
-        return forget_session(self.config, self.session_key, self.outcome)
+        return forget_session(self, self.session_key)
 
 
-cdef int forget_session(Configuration config, bytes session_key, Outcome outcome) except -1:
+cdef int forget_session(Handshake self, bytes session_key) except -1:
     """RFC 5246, 7.2.2: forget the secrets of what ended with a fatal alert, and do not resume it.
 
-    That a server can do where it keeps sessions, and a client with those that nobody has got yet.
+    That cannot be done about tickets, nor about what the application has already.
     """
+    cdef Outcome outcome = self.outcome
+    cdef object remove
+    try:
+        if session_key is not None:
+            self.config.session_store.remove(session_key)
+        elif outcome.sessions and outcome.hostname is not None:
+            remove = getattr(self.config.session_cache, "remove", None)
+            if remove is not None:
+                for session in outcome.sessions:
+                    remove(outcome.hostname, session)
+    except Exception as error:
+        report_unraisable(error)
     outcome.sessions = None
     outcome.exporter_secret = None
-    if session_key is not None:
-        try:
-            config.session_store.remove(session_key)
-        except Exception as error:
-            report_unraisable(error)
+    outcome.tls_unique = None
     return 0
 
 

@@ -2,12 +2,13 @@ cimport cython
 
 from fasths.crypto.key_schedule cimport TrafficSecret, Transcript
 from fasths.handshake.base cimport Handshake
+from fasths.handshake.handshake13 cimport Handshake13
 from fasths.handshake.session cimport Session
 from fasths.wire.messages cimport NewSessionTicket
 
 
 @cython.final
-cdef class PostHandshake(Handshake):
+cdef class PostHandshake(Handshake13):
     # Secrets stay as bytes for as long as they are not used: a connection is idle most of the time.
     cdef bytes read_secret
     cdef bytes write_secret
@@ -25,7 +26,7 @@ cdef class PostHandshake(Handshake):
     cdef dict certificate_requests
 
     cdef int take_over(
-        self, Handshake handshake, TrafficSecret read_secret, TrafficSecret write_secret
+        self, Handshake13 handshake, TrafficSecret read_secret, TrafficSecret write_secret
     ) except -1
     cdef int update_write_key(self, bint request_update) except -1
     cdef int send_session_tickets(self, int count) except -1

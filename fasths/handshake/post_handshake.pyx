@@ -6,6 +6,7 @@ import time
 
 from fasths.crypto.key_schedule cimport TrafficSecret, Transcript
 from fasths.handshake.base cimport *
+from fasths.handshake.handshake13 cimport *
 from fasths.handshake.session cimport MAX_TICKET_LIFETIME, Session
 from fasths.wire.constants cimport *
 from fasths.wire.messages cimport (
@@ -37,10 +38,10 @@ cdef enum:
 cdef int VERIFY_REQUIRED = Verify.REQUIRED
 
 
-cdef class PostHandshake(Handshake):
+cdef class PostHandshake(Handshake13):
 
     cdef int take_over(
-        self, Handshake handshake, TrafficSecret read_secret, TrafficSecret write_secret
+        self, Handshake13 handshake, TrafficSecret read_secret, TrafficSecret write_secret
     ) except -1:
         """Become the successor of a handshake whose last message is in its transcript."""
         self.config = handshake.config

@@ -1,7 +1,7 @@
 # The server's side of a TLS 1.2 handshake (RFC 5246, 7.3), from the ClientHello on.
 #
-# It is answered in a row of decisions, any of which the application may be asked for: which
-# session, which identity, and the signature. Nothing is sent before all of them are made.
+# A ClientHello is answered in a row of decisions, any of which the application may be asked for:
+# which session, which identity, and the signature. Nothing is sent before all of them are made.
 
 import os
 import time
@@ -192,7 +192,7 @@ cdef class ServerHandshake12(Handshake12):
         cdef bytes groups = self.hello.supported_groups
         for group in self.config.groups12:
             # RFC 8422, 4: a client that names no groups takes any; this is what all have.
-            if group == GROUP_secp256r1 if groups is None else contains_u16(groups, group):
+            if (group == GROUP_secp256r1) if groups is None else contains_u16(groups, group):
                 return group
         raise HandshakeFailure("no group in common with the client")
 

@@ -2,12 +2,13 @@ cimport cython
 
 from fasths.crypto.key_schedule cimport Hash
 from fasths.handshake.base cimport Handshake
+from fasths.handshake.handshake13 cimport Handshake13
 from fasths.handshake.session cimport Session
 from fasths.wire.messages cimport ClientHello
 
 
 @cython.final
-cdef class ServerHandshake(Handshake):
+cdef class ServerHandshake(Handshake13):
     # The ClientHello that is being answered.
     cdef ClientHello hello
     cdef bytes message

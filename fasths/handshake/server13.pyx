@@ -14,6 +14,7 @@ from fasths.crypto.aead cimport Suite, find_suite
 from fasths.crypto.groups cimport respond
 from fasths.crypto.key_schedule cimport EarlySecret, Hash, TrafficSecret, Transcript, find_hash
 from fasths.handshake.base cimport *
+from fasths.handshake.handshake13 cimport *
 from fasths.handshake.post_handshake cimport PostHandshake
 from fasths.handshake.server cimport *
 from fasths.handshake.session cimport Session, session_of
@@ -45,7 +46,7 @@ cdef int VERIFY_NONE = Verify.NONE
 cdef int VERIFY_REQUIRED = Verify.REQUIRED
 
 
-cdef class ServerHandshake(Handshake):
+cdef class ServerHandshake(Handshake13):
 
     cdef Handshake successor(self):
         cdef TrafficSecret client, server

@@ -1,12 +1,13 @@
 # What both sides keep of a connection in order to resume it (RFC 8446, 2.2 and 4.6.1; RFC 5246,
 # F.1.4; RFC 5077).
 #
-# A client keeps it with the ticket that it got. A server seals the same fields into the ticket, or
-# puts them into a store under the ticket; its own Session has no ticket.
+# A client keeps it with the ticket or session id that it got. A server seals the same fields into
+# the ticket, or puts them into a store under ticket or id; its own Session has neither.
 
 from libc.stdint cimport uint64_t
 
 from fasths.crypto.key_schedule cimport ResumptionSecret
+from fasths.crypto.key_schedule12 cimport MASTER_SECRET_LENGTH
 from fasths.wire.reader cimport (
     Reader,
     finish,
@@ -29,8 +30,6 @@ from fasths.wire.errors import DecodeError
 
 cdef enum:
     FORMAT = 2
-    # RFC 5246, 8.1.
-    MASTER_SECRET_LENGTH = 48
 
 
 cdef class Session:

@@ -125,8 +125,8 @@ cdef class SealingKey:
         """Write the header, the type, `zeros` bytes of padding and the tag around `size` bytes of
         content at record + 5.
 
-        The room behind the content must be 17 bytes and the padding. In TLS 1.2, that has neither
-        type nor padding, the content lies at record + 5 + prefix.
+        The room behind the content must be 17 bytes and the padding. TLS 1.2 has neither type nor
+        padding: there it is 16 bytes, and the content lies at record + 5 + prefix.
         """
         cdef Py_ssize_t length = size + 1 + zeros + TAG_LENGTH
         cdef uint8_t* content = record + RECORD_HEADER

@@ -18,7 +18,7 @@ cdef class RecordReader:
     cdef bint skip
     cdef Py_ssize_t skippable
     # Whether records have to be of TLS 1.2.
-    cdef bint has_version
+    cdef bint requires_tls12
     # RFC 8449: content, type and padding of a protected record.
     cdef Py_ssize_t max_inner_plaintext
     cdef int empty_records

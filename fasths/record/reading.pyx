@@ -125,8 +125,8 @@ cdef class RecordReader:
             if content_type < CONTENT_change_cipher_spec or content_type > CONTENT_application_data:
                 # RFC 8446, 5: an unknown type ends the connection.
                 raise UnexpectedMessage(not_tls(record))
-            # RFC 8446, 5.1: legacy_record_version (octets 1 and 2) is ignored for all purposes.
-            if self.has_version and (record[1] != 3 or record[2] != 3):
+            # RFC 8446, 5.1: octets 1 and 2 are ignored; but in TLS 1.2 they are the version.
+            if self.requires_tls12 and (record[1] != 3 or record[2] != 3):
                 self.check_version(content_type)
             # RFC 8446, 5.1 and 5.2: the length limits, before waiting for the rest.
             if length > MAX_CIPHERTEXT or (

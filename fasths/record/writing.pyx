@@ -88,8 +88,8 @@ cdef class RecordWriter:
         cdef uint8_t* at
         if content_type != CONTENT_handshake:
             self.close_flight()
-        # RFC 8449, 4: a limit is for protected records; but in TLS 1.2, where NewSessionTicket is
-        # none, peers refuse others that are longer, too.
+        # RFC 8449, 4: the limit is for protected records. But in TLS 1.2 NewSessionTicket is not
+        # protected, and some peers refuse it where it is longer: so there it holds for all.
         if self.key is not None:
             if self.padding:
                 return self.add_padded_records(content_type, data, size, max_content)

@@ -13,7 +13,6 @@ cdef class ServerHello12:
     # Extensions: the types of all, in wire order, and what they hold; -1, None or False: absent.
     cdef readonly list extension_types
     cdef readonly bytes protocol_name
-    cdef readonly bint server_name
     cdef readonly bint status_request
     cdef readonly bint extended_master_secret
     cdef readonly bint session_ticket

@@ -10,7 +10,6 @@ class ServerHello12:
     compression_method: int
     extension_types: list[int]
     protocol_name: bytes | None
-    server_name: bool
     status_request: bool
     extended_master_secret: bool
     session_ticket: bool

@@ -81,7 +81,6 @@ cdef int decode_server_hello_12_extension(
     elif type == EXTENSION_server_name:
         # RFC 6066, 3.
         decode_empty(data)
-        hello.server_name = True
     elif type == EXTENSION_status_request:
         # RFC 6066, 8: the response itself is in a CertificateStatus message.
         decode_empty(data)
