@@ -4,6 +4,15 @@
 
     __all__ = ["version"]
 
+Where only some tests of a module shall, they ask for it:
+
+    from both_versions import IN_BOTH_VERSIONS, chosen_version
+
+    __all__ = ["chosen_version"]
+
+    @IN_BOTH_VERSIONS
+    def test_...
+
 It is the only version that the Contexts of helpers have then, but for those that are kept for
 several tests, such as unverified_contexts().
 """
@@ -28,10 +37,17 @@ def contexts_in(_version: TLSVersion) -> tuple[fasths.Context, fasths.Context]:
     return helpers.client_context(), helpers.server_context()
 
 
-@pytest.fixture(autouse=True, params=[TLS13, TLS12], ids=["1.3", "1.2"])
-def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TLSVersion:
+def only_version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> TLSVersion:
     chosen: TLSVersion = request.param
     for name in ("minimum_version", "maximum_version"):
         monkeypatch.setitem(helpers.QUICK, name, chosen)
     monkeypatch.setattr(helpers, "default_contexts", lambda: contexts_in(chosen))
     return chosen
+
+
+of_both = functools.partial(
+    pytest.fixture, name="version", params=[TLS13, TLS12], ids=["1.3", "1.2"]
+)
+version = of_both(only_version, autouse=True)
+chosen_version = of_both(only_version)
+IN_BOTH_VERSIONS = pytest.mark.usefixtures("version")

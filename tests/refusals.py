@@ -203,6 +203,34 @@ def assert_peer_alert(peer: Any, description: int) -> None:
     assert_sticks(peer)
 
 
+def assert_closed(peer: Any) -> None:
+    """The connection took the peer's close_notify as the end, before it was established."""
+    peer.turn()
+    connection = peer.connection
+    for _ in range(2):
+        assert connection.do_handshake() == 0
+        assert connection.get_error(0) is SSLErrorCode.ZERO_RETURN
+    assert connection.last_error is None
+    assert not connection.established
+
+
+class Aborted(Exception):
+    """The script goes no further."""
+
+
+def play_to(action: Callable[[Any], object], make: Callable[[At], Any]) -> Any:
+    """The peer, which make() gives an edit, after it has done this and has stopped there."""
+
+    def edit(peer: Any, message: Any) -> None:
+        action(peer)
+        raise Aborted
+
+    peer = make(edit)
+    with pytest.raises(Aborted):
+        peer.handshake()
+    return peer
+
+
 # --- Changes that several tables use
 
 

@@ -10,14 +10,23 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pki
+import pytest
 from helpers import HOST, PLENTY, WANT_READ, ConnectionPair, authority, transfer, turns
 
 import fasths
-from fasths import Connection, Context, Session, session_store
+from fasths import (
+    Connection,
+    Context,
+    MemorySessionStore,
+    Session,
+    SQLiteSessionStore,
+    session_store,
+)
 from fasths.handshake import client12, client13, post_handshake, server, server12, server13
 
 
@@ -139,3 +148,14 @@ class Clock:
 AT_CLIENT = (client13, client12)
 AT_SERVER = (server, server13, server12)
 EVERYWHERE = (*AT_CLIENT, *AT_SERVER, post_handshake, session_store)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: Any, tmp_path: Any) -> Iterator[Any]:
+    """A SessionStore of either kind."""
+    if request.param == "memory":
+        yield MemorySessionStore()
+        return
+    store = SQLiteSessionStore(tmp_path / "sessions")
+    yield store
+    store.close()

@@ -72,3 +72,19 @@ def assert_refused(
     assert not pair.client.session_reused
     assert not pair.server.session_reused
     return conn.last_error
+
+
+def refusal_of(
+    client: fasths.Context, server: fasths.Context, by_server: bool, **options: Any
+) -> Any:
+    """What the handshake fails with at this side; the other one hears of it."""
+    pair = joined(client, server, **options)
+    for _ in range(3):
+        pair.client.do_handshake()
+        pair.server.do_handshake()
+    conn, _, peer, _ = pair.sides(by_server)
+    assert outcome(conn, conn.do_handshake()) == (-1, SSL)
+    assert isinstance(peer.last_error, fasths.PeerAlert)
+    assert peer.last_error.alert is conn.last_error.alert
+    assert not peer.established
+    return conn.last_error

@@ -14,6 +14,7 @@ from scripted_messages import (
     CertificateVerify,
     ClientHello,
     Cursor,
+    Extensions,
     Finished,
     Message,
     Raw,
@@ -49,10 +50,6 @@ class ChangeCipherSpec:
 class HelloRequest(Message):
     type = HandshakeType.hello_request
 
-    @classmethod
-    def parse(cls, cursor: Cursor) -> HelloRequest:
-        return cls()
-
 
 @dataclass(kw_only=True)
 class ServerHello12(ServerHello):
@@ -60,16 +57,9 @@ class ServerHello12(ServerHello):
 
     cipher_suite: int = CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
 
-    @classmethod
-    def parse(cls, cursor: Cursor) -> ServerHello12:
-        return cls(
-            legacy_version=cursor.number(2),
-            random=cursor.take(32),
-            legacy_session_id_echo=cursor.vector(1),
-            cipher_suite=cursor.number(2),
-            legacy_compression_method=cursor.number(1),
-            extensions=parse_extensions(cursor) if cursor.data else None,
-        )
+    @staticmethod
+    def parse_block(cursor: Cursor) -> Extensions | None:
+        return parse_extensions(cursor) if cursor.data else None
 
 
 @dataclass(kw_only=True)
@@ -184,10 +174,6 @@ class CertificateRequest12(Message):
 @dataclass(kw_only=True)
 class ServerHelloDone(Message):
     type = HandshakeType.server_hello_done
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> ServerHelloDone:
-        return cls()
 
 
 @dataclass(kw_only=True)

@@ -5,13 +5,13 @@ What arrives is checked, as in scripted_records: under which key, how large, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from scripted12_keys import RecordKey
 from scripted12_messages import ChangeCipherSpec, parse_message12
 from scripted_messages import TLS12, Message, u8, u16, vector
-from scripted_records import MAX_PLAINTEXT, Alert, Record, RecordPeer, Refused, Silence
+from scripted_records import MAX_PLAINTEXT, Record, RecordPeer, Refused, Silence
 
 from fasths import ContentType
 
@@ -95,48 +95,26 @@ class RecordPeer12(RecordPeer):
 
     # --- Receiving
 
-    def read_records(self) -> Iterator[Record]:
-        """The records that have arrived, opened with the key of the moment and checked."""
-        while len(self.incoming) >= 5:
-            size = 5 + int.from_bytes(self.incoming[3:5], "big")
-            assert len(self.incoming) >= size, "the connection stopped inside a record"
-            record, self.incoming = self.incoming[:size], self.incoming[size:]
-            content_type, content = record[0], record[5:]
-            assert content_type in tuple(ContentType)
-            if self.read_key is not None:
-                content_type, content = self.read_key.open(record)
-                assert len(content) <= self.read_limit, "a record is longer than the limit"
-            else:
-                assert content_type != ContentType.application_data
-            assert len(content) <= MAX_PLAINTEXT
-            assert content or content_type == ContentType.application_data
-            version = int.from_bytes(record[1:3], "big")
-            assert version == TLS12 or (not self.records and version == 0x0301)
-            result = Record(record[0], version, content_type, content, len(content), False)
-            self.records.append(result)
-            yield result
+    def opened(self, record: bytes) -> tuple[int, bytes, int, bool]:
+        content_type, content = record[0], record[5:]
+        assert content_type in tuple(ContentType)
+        if self.read_key is None:
+            assert content_type != ContentType.application_data
+        else:
+            content_type, content = self.read_key.open(record)
+            assert len(content) <= self.read_limit, "a record is longer than the limit"
+        return content_type, content, len(content), False
 
-    def take_records(self) -> None:
-        """Sort what has arrived, up to the first whole message or an awaited ChangeCipherSpec."""
-        for record in self.read_records():
-            if record.content_type == ContentType.handshake:
-                self.messages += record.content
-                if self.has_message():
-                    return
-                continue
-            assert not self.messages, "a record inside a handshake message"
-            if record.content_type == ContentType.alert:
-                assert len(record.content) == 2
-                self.alerts.append(Alert(*record.content))
-            elif record.content_type == ContentType.application_data:
-                self.data += record.content
-            else:
-                assert record.content == b"\1"
-                assert self.awaits_change_cipher_spec, "ChangeCipherSpec out of place"
-                self.awaits_change_cipher_spec = False
-                assert self.next_read_key is not None
-                self.set_read_key(self.next_read_key)
-                return
+    def check_size(self, record: Record) -> None:
+        """The limit is one of what was protected, which only opened() knows."""
+
+    def take_change_cipher_spec(self, record: Record) -> bool:
+        super().take_change_cipher_spec(record)
+        assert self.awaits_change_cipher_spec, "ChangeCipherSpec out of place"
+        self.awaits_change_cipher_spec = False
+        assert self.next_read_key is not None
+        self.set_read_key(self.next_read_key)
+        return True
 
     def receive_change_cipher_spec(self) -> None:
         """It must be next. Refused: an alert came instead. Silence: nothing came."""
@@ -151,15 +129,5 @@ class RecordPeer12(RecordPeer):
             self.awaits_change_cipher_spec = False
             raise Refused if self.alerts else Silence
 
-    def receive(self, *expected: type[Message]) -> Any:
-        data = self.next_message()
-        if data is None:
-            self.turn()
-            data = self.next_message()
-        if data is None:
-            raise Refused if self.alerts else Silence
-        message = parse_message12(data, *expected)
-        assert isinstance(message, expected), f"{message} instead of {expected}"
-        self.before = self.transcript
-        self.transcript += data
-        return message
+    def parse(self, data: bytes, *expected: type[Message]) -> Any:
+        return parse_message12(data, *expected)

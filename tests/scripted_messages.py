@@ -127,6 +127,10 @@ class Message:
     def encode(self) -> bytes:
         return u8(self.type) + vector(3, self.body(), self.trailing)
 
+    @classmethod
+    def parse(cls, cursor: Cursor) -> Any:
+        return cls()
+
 
 @dataclass(kw_only=True)
 class WithExtensions(Message):
@@ -228,8 +232,12 @@ class ServerHello(WithExtensions):
             legacy_session_id_echo=cursor.vector(1),
             cipher_suite=cursor.number(2),
             legacy_compression_method=cursor.number(1),
-            extensions=parse_extensions(cursor),
+            extensions=cls.parse_block(cursor),
         )
+
+    @staticmethod
+    def parse_block(cursor: Cursor) -> Extensions | None:
+        return parse_extensions(cursor)
 
 
 @dataclass(kw_only=True)
@@ -342,10 +350,6 @@ class Finished(Message):
 @dataclass(kw_only=True)
 class EndOfEarlyData(Message):
     type = HandshakeType.end_of_early_data
-
-    @classmethod
-    def parse(cls, cursor: Cursor) -> EndOfEarlyData:
-        return cls()
 
 
 @dataclass(kw_only=True)

@@ -238,18 +238,10 @@ class RecordPeer:
             size = 5 + int.from_bytes(self.incoming[3:5], "big")
             assert len(self.incoming) >= size, "the connection stopped inside a record"
             record, self.incoming = self.incoming[:size], self.incoming[size:]
-            content_type, content, early = record[0], record[5:], False
-            inner_size = len(content)
-            if content_type == ContentType.application_data:
-                inner_size -= TAG_SIZE
-                opened = self.open_record(record)
-                if opened is None:
-                    continue
-                content_type, content, early = opened
-                assert content_type != ContentType.change_cipher_spec
-            else:
-                plain = (ContentType.change_cipher_spec,) if self.protects() else range(20, 23)
-                assert content_type in plain, "a record should be protected"
+            opened = self.opened(record)
+            if opened is None:
+                continue
+            content_type, content, inner_size, early = opened
             assert len(content) <= MAX_PLAINTEXT
             assert content or content_type == ContentType.application_data
             version = int.from_bytes(record[1:3], "big")
@@ -258,6 +250,19 @@ class RecordPeer:
             self.check_size(result)
             self.records.append(result)
             yield result
+
+    def opened(self, record: bytes) -> tuple[int, bytes, int, bool] | None:
+        """(content type, content, size, early) as in Record; None for what is skipped."""
+        if record[0] != ContentType.application_data:
+            plain = (ContentType.change_cipher_spec,) if self.protects() else range(20, 23)
+            assert record[0] in plain, "a record should be protected"
+            return record[0], record[5:], len(record) - 5, False
+        opened = self.open_record(record)
+        if opened is None:
+            return None
+        content_type, content, early = opened
+        assert content_type != ContentType.change_cipher_spec
+        return content_type, content, len(record) - 5 - TAG_SIZE, early
 
     def protects(self) -> bool:
         """Whether the connection has begun to protect what it sends.
@@ -293,7 +298,7 @@ class RecordPeer:
         return *result, False
 
     def take_records(self) -> None:
-        """Sort what has arrived, up to the first whole handshake message."""
+        """Sort what has arrived, up to the first whole handshake message, or a change of keys."""
         for record in self.read_records():
             if record.content_type == ContentType.handshake:
                 self.messages += record.content
@@ -309,8 +314,13 @@ class RecordPeer:
                     self.early_data_read += record.content
                 else:
                     self.data += record.content
-            else:
-                assert record.content == b"\1"
+            elif self.take_change_cipher_spec(record):
+                return
+
+    def take_change_cipher_spec(self, record: Record) -> bool:
+        """Whether the key changes with it."""
+        assert record.content == b"\1"
+        return False
 
     def has_message(self) -> bool:
         size = 4 + int.from_bytes(self.messages[1:4], "big")
@@ -336,8 +346,11 @@ class RecordPeer:
             data = self.next_message()
         if data is None:
             raise Refused if self.alerts else Silence
-        message = parse_message(data)
+        message = self.parse(data, *expected)
         assert isinstance(message, expected), f"{message} instead of {expected}"
         self.before = self.transcript
         self.transcript += data
         return message
+
+    def parse(self, data: bytes, *_expected: type[Message]) -> Any:
+        return parse_message(data)

@@ -41,17 +41,18 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
-    """The text and the JSON of a short run over the handshake rows."""
-    path = tmp_path_factory.mktemp("bench") / "figures.json"
+def test_report_of_the_handshake_rows(tmp_path: Path) -> None:
+    """All that is said of one short run, which takes its time."""
+    path = tmp_path / "figures.json"
     finished = bench("--quick", "--rounds", "2", "--rows", "handshake", "--json", str(path))
     assert finished.returncode == 0, finished.stderr
-    return finished.stdout, json.loads(path.read_text())
+    text, written = " ".join(finished.stdout.split()), json.loads(path.read_text())
+    assert_rows_have_all_figures(written["rows"])
+    assert_peers_are_compared_or_named_with_a_reason(text, written["rows"])
+    assert_text_names_settings_and_every_row(text, written["rows"])
 
 
-def test_handshake_rows_have_all_figures(report: tuple[str, dict[str, Any]]) -> None:
-    rows = report[1]["rows"]
+def assert_rows_have_all_figures(rows: dict[str, Any]) -> None:
     assert list(rows) == [row.name for row in HANDSHAKES]
     assert {"handshake-ecdsa-cached", "mutual-ecdsa", "resumption", "tls12-ecdsa"} < set(rows)
     for row in rows.values():
@@ -70,9 +71,8 @@ def test_handshake_rows_have_all_figures(report: tuple[str, dict[str, Any]]) -> 
             assert over == pytest.approx(100 * (ours / floor - 1))
 
 
-def test_peers_are_compared_or_named_with_a_reason(report: tuple[str, dict[str, Any]]) -> None:
-    text, written = " ".join(report[0].split()), report[1]
-    for row in written["rows"].values():
+def assert_peers_are_compared_or_named_with_a_reason(text: str, rows: dict[str, Any]) -> None:
+    for row in rows.values():
         for peer in ("ssl", "pyOpenSSL"):
             assert (peer in row["stacks"]) != (peer in row["skipped"])
             if peer in row["stacks"]:
@@ -80,11 +80,10 @@ def test_peers_are_compared_or_named_with_a_reason(report: tuple[str, dict[str, 
             else:
                 assert f"{peer}: {row['skipped'][peer]}" in text
     for name in ("handshake-ecdsa", "tls12-ecdsa", "tls12-resumption", "tls12-resumption-id"):
-        assert "ssl" in written["rows"][name]["stacks"]
+        assert "ssl" in rows[name]["stacks"]
 
 
-def test_text_names_settings_and_every_row(report: tuple[str, dict[str, Any]]) -> None:
-    text = " ".join(report[0].split())  # wherever lines were wrapped
+def assert_text_names_settings_and_every_row(text: str, rows: dict[str, Any]) -> None:
     assert "TLS_AES_128_GCM_SHA256" in text
     assert "no session tickets" in text
     for row in HANDSHAKES:
@@ -93,7 +92,7 @@ def test_text_names_settings_and_every_row(report: tuple[str, dict[str, Any]]) -
         assert rest.lstrip("- ").startswith(row.differs or "microseconds"), row.name
         assert row.cached_chains == ("verified-chain cache" in row.differs)
         assert (row.version == TLS_1_2) == row.differs.startswith(f"TLS 1.2, {row.suite}")
-        assert report[1]["rows"][row.name]["differs"] == row.differs
+        assert rows[row.name]["differs"] == row.differs
     assert text.count("fasths over floor") == len(HANDSHAKES)
 
 

@@ -1,7 +1,7 @@
 """What both roles refuse of what goes with certificates.
 
-Compression (RFC 8879), raw public keys (RFC 7250), OCSP responses and timestamps (RFC 8446,
-4.4.2.1; RFC 6066, 8; RFC 6962, 3.3) and record_size_limit (RFC 8449).
+Compression (RFC 8879), OCSP responses and timestamps (RFC 8446, 4.4.2.1; RFC 6066, 8; RFC 6962,
+3.3) and record_size_limit (RFC 8449). Raw public keys are in test_certificate_types.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 
 import pki
 import pytest
-from cryptography.hazmat.primitives.asymmetric import x25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from refusals import (
     assert_established,
     assert_refuses,
@@ -30,12 +28,9 @@ from refusals import (
 )
 from scripted_certificates import (
     BROTLI,
-    RAW_PUBLIC_KEY,
-    X509,
     ZLIB,
     certificate_status,
     compressed,
-    public_key_info,
     timestamp_list,
 )
 from scripted_keys import CLIENT_CONTEXT, SERVER_CONTEXT
@@ -58,7 +53,6 @@ from fasths.wire.errors import (
     CertificateError,
     DecodeError,
     DecryptError,
-    HandshakeFailure,
     IllegalParameter,
     RecordOverflow,
     UnexpectedMessage,
@@ -303,191 +297,6 @@ def test_compressed_certificate_is_taken(role):
     context, options = options_of(role, {**ZLIB_ONLY, **REQUIRED})
     peer = established(role, context, compress=ZLIB, **options)
     assert peer.connection.peer_certificates == tuple(credential().chain_der)
-
-
-# --- Raw public keys (RFC 7250)
-
-OTHER = pki.make_leaf(["localhost"])
-SPKI = public_key_info(credential())
-X25519_SPKI = (
-    x25519.X25519PrivateKey.generate()
-    .public_key()
-    .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-)
-TRUSTED = {"trusted_public_keys": (SPKI,), **REQUIRED}
-RAW_SERVER = {"raw_public_key": True}
-RAW_CLIENT = {
-    "raw_public_key": True,
-    "credential": credential(),
-    "client_certificate_types": (RAW_PUBLIC_KEY, X509),
-}
-
-
-def raw_identity() -> fasths.Identity:
-    return fasths.Identity.from_raw_public_key(credential().key_pem)
-
-
-def raw_peer(role: str, at: dict[str, Any] | None = None, **options: Any) -> Any:
-    """A peer that shows its raw public key to a connection which trusts it."""
-    if role == "client":
-        return client_of(TRUSTED, at=at, **{**RAW_SERVER, **options})
-    return server_of(TRUSTED, at=at, **{**RAW_CLIENT, **options})
-
-
-def entries(*keys: bytes) -> dict[str, Any]:
-    return {"certificate": put(certificate_list=[(key, []) for key in keys])}
-
-
-@both_roles
-def test_raw_public_key_is_taken(role):
-    peer = raw_peer(role)
-    peer.handshake()
-    assert_established(peer)
-    assert peer.connection.peer_raw_public_key == SPKI
-    assert peer.own_certificate_type == RAW_PUBLIC_KEY
-
-
-@both_roles
-@pytest.mark.parametrize(
-    "key",
-    [LEAF, b"key", SPKI[:-1], SPKI + b"\0", public_key_info(OTHER), X25519_SPKI],
-    ids=["certificate", "junk", "cut", "more behind", "untrusted", "key exchange"],
-)
-def test_wrong_raw_public_key_is_refused(role, key):
-    assert_refuses_certificate(raw_peer(role, entries(key)))
-
-
-@both_roles
-def test_two_raw_public_keys_are_refused(role):
-    # RFC 8446, 4.4.2
-    peer = raw_peer(role, entries(SPKI, SPKI))
-    assert_refuses(peer, DecodeError, peer.handshake)
-
-
-@both_roles
-def test_empty_raw_public_key_is_refused(role):
-    peer = raw_peer(role, entries(b""))
-    assert_refuses(peer, DecodeError, peer.handshake)
-
-
-def test_server_without_a_raw_public_key_in_its_certificate_is_refused():
-    peer = raw_peer("client", entries())
-    assert_refuses(peer, DecodeError, peer.handshake)
-
-
-@both_roles
-def test_signature_of_another_raw_public_key_is_refused(role):
-    def edit(peer: Any, message: Any) -> None:
-        context = SERVER_CONTEXT if role == "client" else CLIENT_CONTEXT
-        message.signature = peer.sign(message.algorithm, context, credential=OTHER)
-
-    peer = raw_peer(role, {"certificate_verify": edit})
-    assert_refuses(peer, DecryptError, peer.handshake)
-
-
-@both_roles
-def test_raw_public_key_that_was_not_negotiated_is_refused(role):
-    context, options = options_of(role, REQUIRED)
-    peer = (client_of if role == "client" else server_of)(context, at=entries(SPKI), **options)
-    assert_refuses_certificate(peer)
-
-
-def test_certificate_type_without_its_certificate_is_refused():
-    # The server says that it is a raw public key, and it is a certificate.
-    edit = {"encrypted_extensions": with_extension(E.server_certificate_type, b"\2")}
-    assert_refuses_certificate(client_of(TRUSTED, at=edit))
-
-
-def types_offered(peer: Any, code: int) -> bytes:
-    peer.read_client_hello()
-    return peer.hello.extension(code)[1:]
-
-
-CODES = {
-    "server": (E.server_certificate_type, TRUSTED, {}),
-    "client": (
-        E.client_certificate_type,
-        {"identities": None},
-        {"request_certificate": True},
-    ),
-}
-
-
-def settings_of(side: str) -> tuple[int, dict[str, Any], dict[str, Any]]:
-    code, context, options = CODES[side]
-    if "identities" in context:
-        context = {"identities": [raw_identity()]}
-    return code, context, options
-
-
-@pytest.mark.parametrize(
-    ("side", "chosen"),
-    # A client whose only identity is a raw public key has no certificate.
-    [*((side, chosen) for side in CODES for chosen in (1, 3, 224, 255)), ("client", X509)],
-)
-def test_certificate_type_that_was_not_offered_is_refused(side, chosen):
-    code, context, options = settings_of(side)
-    offered = types_offered(client_of(context), code)
-    assert RAW_PUBLIC_KEY in offered
-    assert chosen not in offered
-    edit = {"encrypted_extensions": with_extension(code, bytes([chosen]))}
-    peer = client_of(context, at=edit, **options)
-    assert_refuses(peer, IllegalParameter, peer.handshake)
-
-
-@pytest.mark.parametrize("side", CODES)
-@pytest.mark.parametrize("wrong", [b"", b"\2\0", vector(1, b"\2")], ids=["empty", "two", "list"])
-def test_malformed_certificate_type_is_refused(side, wrong):
-    code, context, options = settings_of(side)
-    edit = {"encrypted_extensions": with_extension(code, wrong)}
-    peer = client_of(context, at=edit, **options)
-    assert_refuses(peer, DecodeError, peer.handshake)
-
-
-@pytest.mark.parametrize("code", [E.server_certificate_type, E.client_certificate_type])
-@pytest.mark.parametrize("wrong", [b"", b"\0", b"\2\2", b"\1\2\0"])
-def test_malformed_certificate_types_are_refused(code, wrong):
-    peer = server_of(TRUSTED, at={"client_hello": with_extension(code, wrong)})
-    assert_refuses(peer, DecodeError, peer.handshake)
-
-
-@pytest.mark.parametrize("code", [E.server_certificate_type, E.client_certificate_type])
-@pytest.mark.parametrize("chosen", [X509, RAW_PUBLIC_KEY])
-def test_certificate_type_that_nobody_offered_is_refused(code, chosen):
-    edit = {"encrypted_extensions": with_extension(code, bytes([chosen]))}
-    peer = client_of(at=edit, request_certificate=True)
-    assert_refuses(peer, UnsupportedExtension, peer.handshake)
-
-
-@pytest.mark.parametrize("types", [(1,), (RAW_PUBLIC_KEY,), (3, 255)])
-def test_types_that_the_server_has_not_are_refused(types):
-    # RFC 7250, 4.2: unsupported_certificate.
-    peer = server_of(server_certificate_types=types)
-    alert = AlertDescription.unsupported_certificate
-    assert_refuses(peer, CertificateError, peer.handshake, alert=alert)
-
-
-@pytest.mark.parametrize("types", [(1,), (3, 255)])
-def test_types_that_the_client_has_and_nobody_takes_are_refused(types):
-    peer = server_of(TRUSTED, client_certificate_types=types, credential=credential())
-    alert = AlertDescription.unsupported_certificate
-    assert_refuses(peer, CertificateError, peer.handshake, alert=alert)
-
-
-def test_client_that_takes_no_raw_public_keys_is_refused():
-    peer = server_of({"identities": [raw_identity()]})
-    assert_refuses(peer, HandshakeFailure, peer.handshake)
-
-
-def test_server_that_has_no_raw_public_key_is_refused():
-    """Where nothing but the key is trusted, a certificate is nothing."""
-    context = fasths.Context(**{**TRUSTED, "groups": ("x25519",)})
-    bio = fasths.MemoryBIO()
-    connection = fasths.Connection(context, bio, server_hostname="localhost")
-    connection.set_connect_state()
-    peer = client_of()
-    peer.connection, peer.bio = connection, bio
-    assert_refuses_certificate(peer)
 
 
 # --- OCSP responses and timestamps (RFC 8446, 4.4.2.1)

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
-from refusals import assert_peer_alert, assert_refuses, credential, established, peer_of
+from refusals import (
+    assert_closed,
+    assert_peer_alert,
+    assert_refuses,
+    credential,
+    established,
+    peer_of,
+    play_to,
+)
 from scripted_keys import TrafficKey
 from scripted_messages import Raw
 from scripted_peer import FATAL, MAX_PLAINTEXT, WARNING, before, inside
@@ -14,7 +24,6 @@ from fasths import (
     HandshakeType,
     Limits,
     NamedGroup,
-    SSLErrorCode,
     Verify,
 )
 from fasths.wire.errors import (
@@ -365,16 +374,9 @@ def test_every_alert_is_fatal(role, level):
 def test_alert_during_handshake(place):
     def action(peer):
         peer.send_alert(AlertDescription.handshake_failure)
-        raise Aborted
 
-    peer = peer_at(*place, before(action))
-    with pytest.raises(Aborted):
-        peer.handshake()
+    peer = play_to(action, functools.partial(peer_at, *place))
     assert_peer_alert(peer, AlertDescription.handshake_failure)
-
-
-class Aborted(Exception):
-    """The script goes no further."""
 
 
 @pytest.mark.parametrize("place", PLAIN_POINTS + PROTECTED_POINTS, ids="-".join)
@@ -383,18 +385,8 @@ def test_close_notify_during_handshake(place):
         peer.send_alert(AlertDescription.user_canceled, WARNING)
         peer.send_alert(AlertDescription.close_notify, WARNING)
         peer.send_raw(b"rubbish")
-        raise Aborted
 
-    peer = peer_at(*place, before(action))
-    with pytest.raises(Aborted):
-        peer.handshake()
-    peer.turn()
-    connection = peer.connection
-    for _ in range(2):
-        assert connection.do_handshake() == 0
-        assert connection.get_error(0) is SSLErrorCode.ZERO_RETURN
-    assert connection.last_error is None
-    assert not connection.established
+    assert_closed(play_to(action, functools.partial(peer_at, *place)))
 
 
 @pytest.mark.parametrize("place", [*PLAIN_POINTS, *PROTECTED_POINTS, *ESTABLISHED], ids=str)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
+import functools
 
 import pytest
 from refusals import (
+    assert_closed,
     assert_established,
     assert_peer_alert,
     assert_refuses,
-    assert_sticks,
     credential,
+    play_to,
 )
-from refusals12 import BOTH_VERSIONS, assert_not_established, context_of, established, peer_of
+from refusals12 import BOTH_VERSIONS, established, peer_of
 from scripted12_keys import RecordKey
 from scripted12_messages import ChangeCipherSpec
 from scripted_messages import Raw
@@ -25,8 +26,6 @@ from fasths import (
     CipherSuite,
     ContentType,
     Limits,
-    Origin,
-    SSLErrorCode,
     Verify,
 )
 from fasths.wire.errors import (
@@ -604,10 +603,6 @@ def test_empty_record_flood(role):
 FATAL_ALERTS = sorted({*map(int, AlertDescription), 1, 66, 200, 255} - {0})
 
 
-class Aborted(Exception):
-    """The script goes no further."""
-
-
 @both_roles
 @pytest.mark.parametrize("description", FATAL_ALERTS)
 def test_every_fatal_alert(role, description):
@@ -622,11 +617,8 @@ def test_every_fatal_alert(role, description):
 def test_alert_during_handshake(place):
     def action(peer):
         peer.send_alert(AlertDescription.handshake_failure)
-        raise Aborted
 
-    peer = peer_at(*place, before(action))
-    with pytest.raises(Aborted):
-        peer.handshake()
+    peer = play_to(action, functools.partial(peer_at, *place))
     assert_peer_alert(peer, AlertDescription.handshake_failure)
 
 
@@ -636,108 +628,8 @@ def test_close_notify_during_handshake(place, level):
     def action(peer):
         peer.send_alert(AlertDescription.close_notify, level)
         peer.send_raw(b"rubbish")
-        raise Aborted
 
-    peer = peer_at(*place, before(action))
-    with pytest.raises(Aborted):
-        peer.handshake()
-    peer.turn()
-    connection = peer.connection
-    for _ in range(2):
-        assert connection.do_handshake() == 0
-        assert connection.get_error(0) is SSLErrorCode.ZERO_RETURN
-    assert connection.last_error is None
-    assert not connection.established
-
-
-# --- Every byte changed, and every end too early (RFC 5246, 7.4.9 and 7.2.1)
-
-
-class Wire:
-    """The peer's BIO, with one byte changed, or without what is behind a place."""
-
-    def __init__(self, bio, *, change=None, mask=1, end=None):
-        self.bio = bio
-        self.sent = 0
-        self.change = change
-        self.mask = mask
-        self.end = end
-
-    def write(self, data):
-        start, self.sent = self.sent, self.sent + len(data)
-        if self.change is not None and start <= self.change < self.sent:
-            array = bytearray(data)
-            array[self.change - start] ^= self.mask
-            data = bytes(array)
-        if self.end is not None and start <= self.end:
-            self.bio.write(data[: self.end - start])
-            if self.sent > self.end:
-                self.bio.write_eof()
-        elif self.end is None:
-            self.bio.write(data)
-
-    def __getattr__(self, name):
-        return getattr(self.bio, name)
-
-
-def over_a_wire(role, resumed, context, **options):
-    others = {}
-    # Ed25519: the signature always has the same length.
-    others |= {"credential": credential("ed25519")}
-    if role == "client" and resumed is None:
-        others |= {"request_certificate": True, "tickets": True}
-    peer = peer_of(role, context, resumed=resumed, **others)
-    peer.bio = Wire(peer.bio, **options)
-    return peer
-
-
-def wire_context(role):
-    return context_of(role, {"verify": Verify.REQUIRED} if role == "server" else {})
-
-
-def bytes_of_a_handshake(role, resumed, context):
-    peer = over_a_wire(role, resumed, context)
-    peer.handshake()
-    assert peer.connection.established
-    assert peer.resumed is (resumed is not None)
-    return peer.bio.sent
-
-
-# A serial number of a certificate is changed as well.
-@pytest.mark.filterwarnings("ignore:Parsed a")
-@both_roles
-@full_and_resumed
-def test_every_byte_changed(role, resumed):
-    """Who notices it is the connection or its peer, but nothing comes of it."""
-    context = wire_context(role)
-    size = bytes_of_a_handshake(role, resumed, context)
-    assert size > (400 if resumed is None else 120)
-    for at in range(size):
-        if at in (1, 2):
-            # The version of the first record is ignored.
-            continue
-        peer = over_a_wire(role, resumed, context, change=at, mask=1 << at % 8)
-        assert_not_established(peer, peer.handshake)
-        error = peer.connection.last_error
-        if error is not None and error.origin is Origin.LOCAL:
-            assert_sticks(peer)
-
-
-@both_roles
-@full_and_resumed
-def test_every_end_too_early(role, resumed):
-    context = wire_context(role)
-    size = bytes_of_a_handshake(role, resumed, context)
-    for end in range(size):
-        peer = over_a_wire(role, resumed, context, end=end)
-        with contextlib.suppress(Silence):
-            peer.handshake()
-        connection = peer.connection
-        assert not connection.established
-        assert type(connection.last_error) is TransportError
-        assert connection.last_error.origin is Origin.TRANSPORT
-        assert connection.get_error(-1) is SSLErrorCode.SSL
-        assert not peer.alerts
+    assert_closed(play_to(action, functools.partial(peer_at, *place)))
 
 
 @both_roles

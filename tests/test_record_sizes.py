@@ -6,12 +6,14 @@ from __future__ import annotations
 import time
 
 import pytest
+from both_versions import IN_BOTH_VERSIONS, TLS12, chosen_version
 from helpers import BOTH_ROLES, ConnectionPair, client_context, records, server_context
 
 import fasths
 from fasths import SSLErrorCode
 
-OVERHEAD = 1 + 16
+__all__ = ["chosen_version"]
+
 MAX_PLAINTEXT = 1 << 14
 # What fits into a packet of 1500 bytes, behind the headers of IPv6 and TCP.
 SMALL = 1369
@@ -22,10 +24,16 @@ def pair_of(client: dict[str, object], server: dict[str, object]) -> ConnectionP
     return ConnectionPair(contexts=contexts).handshake()
 
 
+def overhead_of(conn: fasths.Connection) -> int:
+    """The tag, and in TLS 1.3 the type, or else what there is of a nonce."""
+    if conn.version is not TLS12:
+        return 1 + 16
+    return 16 if "CHACHA20" in conn.cipher_suite.name else 8 + 16
+
+
 def lengths_of(pair: ConnectionPair, data: bytes, by_server: bool) -> list[int]:
-    """The lengths of the records that data is sent in, without type and tag; it arrives."""
-    sender, receiver = (pair.server, pair.client) if by_server else (pair.client, pair.server)
-    bio = pair.server_bio if by_server else pair.client_bio
+    """How much of the data each of its records holds; it arrives."""
+    sender, bio, receiver, _ = pair.sides(by_server)
     bio.written.clear()
     assert sender.write(data) == len(data)
     received = b""
@@ -34,7 +42,7 @@ def lengths_of(pair: ConnectionPair, data: bytes, by_server: bool) -> list[int]:
         assert piece, receiver.last_error
         received += piece
     assert received == data
-    return [len(fragment) - OVERHEAD for _, fragment in records(bio.written)]
+    return [len(fragment) - overhead_of(sender) for _, fragment in records(bio.written)]
 
 
 @BOTH_ROLES
@@ -78,6 +86,7 @@ def test_padding_keeps_to_the_peers_limit() -> None:
     assert {length + 1 for length in lengths} <= {64, 100}
 
 
+@IN_BOTH_VERSIONS
 @BOTH_ROLES
 def test_records_begin_small_and_grow(by_server: bool) -> None:
     settings = {"dynamic_record_sizing": True}
@@ -92,14 +101,17 @@ def test_records_begin_small_and_grow(by_server: bool) -> None:
     assert lengths_of(pair, bytes(20_000), by_server)[0] == MAX_PLAINTEXT
 
 
+@IN_BOTH_VERSIONS
 def test_records_are_small_again_after_a_pause() -> None:
-
-    pair = pair_of({"dynamic_record_sizing": True}, {})
-    lengths_of(pair, bytes(1 << 18), False)
+    pair = pair_of({"dynamic_record_sizing": True}, {"dynamic_record_sizing": True})
+    for by_server in (False, True):
+        lengths_of(pair, bytes(1 << 18), by_server)
     time.sleep(1.1)
-    assert set(lengths_of(pair, bytes(10 * SMALL), False)) == {SMALL}
+    for by_server in (False, True):
+        assert set(lengths_of(pair, bytes(10 * SMALL), by_server)) == {SMALL}
 
 
+@IN_BOTH_VERSIONS
 def test_records_are_large_by_default() -> None:
     assert lengths_of(pair_of({}, {}), bytes(40_000), False) == [MAX_PLAINTEXT] * 2 + [7232]
 

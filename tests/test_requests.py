@@ -38,13 +38,14 @@ from scripted_peer import with_extension
 from test_waits import (
     EVERY_QUESTION,
     EVERY_QUESTION_IN_HANDSHAKE,
+    OF_BOTH_VERSIONS,
     PSK,
     QUESTIONS,
+    QUESTIONS12,
     Application,
     Question,
     Scene,
     Setup,
-    client_identity,
 )
 
 import fasths
@@ -59,14 +60,12 @@ from fasths import (
 )
 from fasths.wire.errors import HandshakeFailure, InternalError
 
-OPTIONAL = ("session take", "replay mark", "session cache")
-EVERY_OPTIONAL_ANSWER = pytest.mark.parametrize(
-    "question", [QUESTIONS[name] for name in OPTIONAL], ids=OPTIONAL
-)
-NEEDED = [name for name in QUESTIONS if name not in OPTIONAL]
-EVERY_NEEDED_ANSWER = pytest.mark.parametrize(
-    "question", [QUESTIONS[name] for name in NEEDED], ids=NEEDED
-)
+# What a store does not answer costs the session, and no more.
+OF_STORES = (fasths.SessionRequest, fasths.SessionCacheRequest)
+OPTIONAL = {name: each for name, each in OF_BOTH_VERSIONS.items() if each.request in OF_STORES}
+EVERY_OPTIONAL_ANSWER = pytest.mark.parametrize("question", OPTIONAL.values(), ids=OPTIONAL)
+NEEDED = {name: each for name, each in OF_BOTH_VERSIONS.items() if name not in OPTIONAL}
+EVERY_NEEDED_ANSWER = pytest.mark.parametrize("question", NEEDED.values(), ids=NEEDED)
 
 
 @pytest.fixture
@@ -107,44 +106,40 @@ def test_a_client_hello_request_has_the_client_hello() -> None:
     assert (hello.server_name, hello.alpn_protocols) == (HOST, (b"chosen",))
 
 
-def schemes_of(request: Any) -> tuple[SignatureScheme, ...]:
-    """Those for a TLS 1.3 handshake; RFC 8446, 4.2.3: the others are not."""
-    schemes = map(SignatureScheme, request.signature_schemes)
-    return tuple(each for each in schemes if "pkcs1" not in each.name)
-
-
-def test_an_identity_request_of_a_server_has_what_the_client_offers() -> None:
-    scene = Scene(QUESTIONS["server identity"])
+@pytest.mark.parametrize("questions", [QUESTIONS, QUESTIONS12], ids=["1.3", "1.2"])
+def test_an_identity_request_of_a_server_has_what_the_client_offers(questions: Any) -> None:
+    scene = Scene(questions["server identity"])
     request = scene.until_asked()
     assert request.by_server is True
     assert request.server_name == HOST
     assert request.client_hello.raw == sent_client_hello(scene)
     assert request.signature_schemes == request.client_hello.signature_algorithms
     assert request.signature_schemes == scene.setup.client.signature_schemes
+    assert SignatureScheme.rsa_pkcs1_sha256 in request.signature_schemes
     assert request.certificate_authorities == ()
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_an_identity_request_of_a_client_has_what_the_server_asks_for(late: bool) -> None:
+@pytest.mark.parametrize("name", ["client identity", "late identity", "client identity of TLS 1.2"])
+def test_an_identity_request_of_a_client_has_what_the_server_asks_for(name: str) -> None:
+    question = OF_BOTH_VERSIONS[name]
     authorities = tuple(trust().subjects())
-    schemes = ("ed25519", "ecdsa_secp256r1_sha256")
+    schemes = ["ed25519", "ecdsa_secp256r1_sha256", "rsa_pkcs1_sha256"]
 
     def make(application: Application) -> Setup:
-        setup = client_identity(application, late)
         server = server_context(
             verify=Verify.REQUIRED,
-            post_handshake_auth=late,
+            post_handshake_auth=question.late,
             certificate_authorities=authorities,
             signature_schemes=schemes,
         )
-        return setup._replace(server=server)
+        return question.make(application)._replace(server=server)
 
-    question = QUESTIONS["late identity" if late else "client identity"]
     request = Scene(question._replace(make=make)).until_asked()
     assert request.by_server is False
     assert request.server_name == HOST
     assert request.client_hello is None
-    assert [each.name for each in schemes_of(request)] == list(schemes)
+    named = [SignatureScheme(each).name for each in request.signature_schemes]
+    assert named == schemes
     assert request.certificate_authorities == authorities != ()
 
 
@@ -188,13 +183,14 @@ def test_a_signature_request_has_all_that_is_signed(name: str, suite: str) -> No
     assert request.identity is context.identities[0]
 
 
-@pytest.mark.parametrize(
-    "name", ["client verification", "server verification", "late verification"]
-)
-def test_a_verification_request_has_the_engine_s_verdict(name: str) -> None:
-    request = Scene(QUESTIONS[name]).until_asked()
-    by_server = QUESTIONS[name].by_server
-    assert request.by_server is by_server
+VERIFICATIONS = {name: each for name, each in OF_BOTH_VERSIONS.items() if "verification" in name}
+
+
+@pytest.mark.parametrize("question", VERIFICATIONS.values(), ids=VERIFICATIONS)
+def test_a_verification_request_has_the_engine_s_verdict(question: Question) -> None:
+    request = Scene(question).until_asked()
+    by_server = question.by_server
+    assert (request.by_server, request.on_resumption) == (by_server, False)
     assert request.hostname == (None if by_server else HOST)
     assert request.certificates == identity().certificates
     anchor = authority().certificate.public_bytes(Encoding.DER)
@@ -211,6 +207,10 @@ def test_requests_to_stores_have_what_is_looked_for() -> None:
     assert mark.operation == "add"
     assert isinstance(mark.key, bytes)
     assert mark.key != Scene(QUESTIONS["replay mark"]).until_asked().key
+    scene = Scene(QUESTIONS12["session get"])
+    request = scene.until_asked()
+    assert request.operation == "get"
+    assert request.key == b"session:" + scene.setup.session.session_id
     assert Scene(QUESTIONS["session cache"]).until_asked().name == HOST
     assert Scene(QUESTIONS["external PSK"]).until_asked().identity == PSK.identity
 
@@ -693,8 +693,7 @@ def test_shutdown_while_a_request_is_open(
         assert conn.last_error is None
     elif given == "fail":
         assert request.fail(ValueError()) is True
-        is_optional = question in map(QUESTIONS.get, OPTIONAL)
-        expected = (1, NONE) if is_optional else (-1, SSL)
+        expected = (1, NONE) if question.request in OF_STORES else (-1, SSL)
         if question is QUESTIONS["replay mark"]:
             # The client's close_notify is under the key of early data, which is skipped now.
             expected = (-1, WANT_READ)

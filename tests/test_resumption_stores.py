@@ -20,6 +20,7 @@ from resumed_pairs import (
     joined,
     offered,
     session_of,
+    store,
     take_tickets,
 )
 
@@ -33,22 +34,14 @@ from fasths import (
     session_store,
 )
 
+__all__ = ["store"]
+
 OTHER = pki.make_ca()
 
 
 @pytest.fixture
 def clock(monkeypatch):
     return Clock(monkeypatch)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemorySessionStore()
-        return
-    store = SQLiteSessionStore(tmp_path / "sessions")
-    yield store
-    store.close()
 
 
 # --- Stateful tickets

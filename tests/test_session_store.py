@@ -383,26 +383,32 @@ def test_threads_that_do_everything_at_once(make):
 RACES = KEYS[:100]
 
 
-def add_in_process(path, barrier, results):
-    store = SQLiteSessionStore(path)
-    results.put([each for each in RACES if barrier.wait() >= 0 and store.add(each, LONG)])
+def add_in_process(folder, barrier):
+    store = SQLiteSessionStore(folder / "marks")
+    return [each for each in RACES if barrier.wait() >= 0 and store.add(each, LONG)]
 
 
-def take_in_process(path, barrier, results):
-    store = SQLiteSessionStore(path)
-    results.put([each for each in RACES if barrier.wait() >= 0 and store.take(each)])
+def take_in_process(folder, barrier):
+    store = SQLiteSessionStore(folder / "values")
+    return [each for each in RACES if barrier.wait() >= 0 and store.take(each)]
 
 
-def fill_in_process(path, barrier, results):
+def fill_in_process(folder, barrier):
     found = []
     for i in range(30):
         barrier.wait()
         # The file does not exist yet: they also make it at once.
-        store = SQLiteSessionStore(f"{path} {i}", maximum=1)
+        store = SQLiteSessionStore(folder / str(i), maximum=1)
         barrier.wait()
         if store.add(b"mark of %d" % os.getpid(), LONG):
             found.append(i)
-    results.put(found)
+    return found
+
+
+def race(folder, barrier, results):
+    results.put(
+        [each(folder, barrier) for each in (add_in_process, take_in_process, fill_in_process)]
+    )
 
 
 def end(processes):
@@ -413,12 +419,12 @@ def end(processes):
         each.join()
 
 
-def in_processes(count, function, path):
+def in_processes(count, function, folder):
     """The results of so many new processes that begin together."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(count, timeout=30), context.Queue()
     processes = [
-        context.Process(target=function, args=(path, barrier, results)) for _ in range(count)
+        context.Process(target=function, args=(folder, barrier, results)) for _ in range(count)
     ]
     for each in processes:
         each.start()
@@ -430,28 +436,19 @@ def in_processes(count, function, path):
     return found
 
 
-def test_of_many_processes_one_adds_a_mark(path):
-    results = in_processes(5, add_in_process, path)
-    assert joined(results) == sorted(RACES)
-    # Not always the same one, or this test shows nothing.
-    assert sum(bool(each) for each in results) > 1
-
-
-def test_of_many_processes_one_takes_a_value(path):
-    store = SQLiteSessionStore(path)
+def test_of_many_processes_one_is_the_first(tmp_path):
+    """To add a mark, to take a value, and to fill a store that has a maximum."""
+    values = SQLiteSessionStore(tmp_path / "values")
     for each in RACES:
-        store.put(each, b"1", LONG)
-    results = in_processes(5, take_in_process, path)
-    assert joined(results) == sorted(RACES)
-    assert sum(bool(each) for each in results) > 1
-    assert len(store) == 0
-
-
-def test_many_processes_keep_to_the_maximum(path):
-    results = in_processes(5, fill_in_process, path)
-    assert joined(results) == list(range(30))
-    assert sum(bool(each) for each in results) > 1
-    assert [len(SQLiteSessionStore(f"{path} {i}")) for i in range(30)] == [1] * 30
+        values.put(each, b"1", LONG)
+    marks_added, values_taken, stores_filled = zip(*in_processes(5, race, tmp_path), strict=True)
+    assert joined(marks_added) == joined(values_taken) == sorted(RACES)
+    assert joined(stores_filled) == list(range(30))
+    for won in (marks_added, values_taken, stores_filled):
+        # Not always the same one, or this test shows nothing.
+        assert sum(bool(each) for each in won) > 1
+    assert len(values) == 0
+    assert [len(SQLiteSessionStore(tmp_path / str(i))) for i in range(30)] == [1] * 30
 
 
 def add_until_killed(path, ready):

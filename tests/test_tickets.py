@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasths.crypto.tickets import MAX_KEYS, TicketKeys
@@ -397,6 +397,7 @@ def test_an_export_that_is_not_bytes_is_refused(data):
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_an_export_of_any_content_is_refused(content):
     for data in (content, MAGIC + content):
         refuse(data)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import os
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +34,9 @@ from helpers import (
 from refusals import assert_refuses
 from refusals12 import TLS12_ALONE, client_of, server_of
 from resumed_pairs import assert_resumed, connected, joined, session_of
-from resumed_pairs12 import EVERY_KIND, SUITES, Servers, client_with
+from resumed_pairs12 import EVERY_KIND, SUITES, Servers, client_with, refusal_of
 from scripted12_keys import SUITES12
+from test_record_sizes import MAX_PLAINTEXT, lengths_of
 from wire_format import u16
 
 import fasths
@@ -57,8 +57,6 @@ from fasths.crypto.channel_bindings import tls_server_end_point
 from fasths.wire.errors import HandshakeFailure
 
 V12 = TLSVersion.TLSv1_2
-MAX_PLAINTEXT = 1 << 14
-SMALL = 1369
 EVERY_SUITE = pytest.mark.parametrize("suite", SUITES, ids=[suite.name for suite in SUITES])
 
 
@@ -69,19 +67,6 @@ def server_with(**options: Any) -> fasths.Context:
 def pair_of(client: dict[str, Any] | None = None, server: dict[str, Any] | None = None) -> Any:
     contexts = client_with(**(client or {})), server_with(**(server or {}))
     return ConnectionPair(contexts=contexts).handshake()
-
-
-def fails(client: fasths.Context, server: fasths.Context, by_server: bool = True) -> Any:
-    """What the handshake fails with at this side; the other one hears of it."""
-    pair = ConnectionPair(contexts=(client, server))
-    for _ in range(3):
-        pair.client.do_handshake()
-        pair.server.do_handshake()
-    conn, _, peer, _ = pair.sides(by_server)
-    assert outcome(conn, conn.do_handshake()) == (-1, SSL)
-    assert isinstance(peer.last_error, fasths.PeerAlert)
-    assert peer.last_error.alert is conn.last_error.alert
-    return conn.last_error
 
 
 @EVERY_SUITE
@@ -131,7 +116,7 @@ def test_application_protocol(client: list[Any], server: list[Any], expected: st
 
 
 def test_no_application_protocol_in_common_is_refused() -> None:
-    error = fails(client_with(alpn=["h2"]), server_with(alpn=["http/1.1"]))
+    error = refusal_of(client_with(alpn=["h2"]), server_with(alpn=["http/1.1"]), True)
     assert error.alert is AlertDescription.no_application_protocol
 
 
@@ -340,21 +325,6 @@ def test_extended_master_secret_can_be_required(by_server: bool, extended: bool)
 # --- Records
 
 
-def lengths_of(pair: ConnectionPair, data: bytes, by_server: bool) -> list[int]:
-    """The lengths of the records that data is sent in; it arrives."""
-    sender, bio, receiver, _ = pair.sides(by_server)
-    bio.written.clear()
-    assert sender.write(data) == len(data)
-    received = b""
-    while len(received) < len(data):
-        piece = receiver.read(1 << 16)
-        assert piece, receiver.last_error
-        received += piece
-    assert received == data
-    overhead = 16 if "CHACHA20" in sender.cipher_suite.name else 24
-    return [len(fragment) - overhead for _, fragment in records(bio.written)]
-
-
 @BOTH_ROLES
 @EVERY_KIND
 @pytest.mark.parametrize("limit", [64, 65, 1000, MAX_PLAINTEXT, MAX_PLAINTEXT + 1])
@@ -389,27 +359,10 @@ def test_a_limit_that_is_not_answered_does_not_count() -> None:
     assert lengths_of(pair, bytes(20_000), False) == [MAX_PLAINTEXT, 20_000 - MAX_PLAINTEXT]
 
 
-@BOTH_ROLES
-def test_records_begin_small_and_grow(by_server: bool) -> None:
-    settings = {"dynamic_record_sizing": True}
-    pair = pair_of({} if by_server else settings, settings if by_server else {})
-    lengths = lengths_of(pair, bytes(1 << 18), by_server)
-    small = lengths.index(MAX_PLAINTEXT)
-    assert set(lengths[:small]) == {SMALL, (1 << 16) % SMALL}
-    assert 1 << 17 <= sum(lengths[:small]) < (1 << 17) + SMALL
-    assert set(lengths[small:-1]) == {MAX_PLAINTEXT}
-    time.sleep(1.1)
-    assert set(lengths_of(pair, bytes(10 * SMALL), by_server)) == {SMALL}
-
-
 def test_padding_is_for_tls_1_3_alone() -> None:
     pair = pair_of({"record_padding": 512}, {"record_padding": 512})
     for by_server in (False, True):
         assert lengths_of(pair, bytes(100), by_server) == [100]
-
-
-def test_records_are_large_by_default() -> None:
-    assert lengths_of(pair_of(), bytes(40_000), False) == [MAX_PLAINTEXT] * 2 + [7232]
 
 
 # --- What there is not
@@ -666,7 +619,7 @@ def test_connections_leave_nothing_behind(how: str) -> None:
 
     def turn() -> None:
         if how == "failing":
-            fails(client_with_no_suite, server)
+            refusal_of(client_with_no_suite, server, True)
             return
         pair = connected(client, server, session)
         transfer(pair.client, pair.server, bytes(20_000))
@@ -674,7 +627,7 @@ def test_connections_leave_nothing_behind(how: str) -> None:
         pair.server.shutdown()
 
     client_with_no_suite = client_with(cipher_suites=["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"])
-    assert grown(turn, 200) < 100
+    assert grown(turn, 100) < 100
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="there is no /proc here")

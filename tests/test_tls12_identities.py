@@ -11,16 +11,14 @@ import pytest
 from helpers import (
     BOTH_ROLES,
     HOST,
-    SSL,
     ConnectionPair,
     authority,
     identity,
-    outcome,
     server_context,
 )
 from refusals12 import TLS12_ALONE
 from resumed_pairs import assert_resumed, joined
-from resumed_pairs12 import client_with
+from resumed_pairs12 import client_with, refusal_of
 from scripted12_keys import schemes_of
 
 import fasths
@@ -75,22 +73,6 @@ def any_client(**options: Any) -> fasths.Context:
 
 def pair_of(client: fasths.Context, server: fasths.Context, **options: Any) -> ConnectionPair:
     return joined(client, server, **options).handshake()
-
-
-def refusal_of(
-    client: fasths.Context, server: fasths.Context, by_server: bool, **options: Any
-) -> Any:
-    """What the handshake fails with at this side; the other one hears of it."""
-    pair = joined(client, server, **options)
-    for _ in range(3):
-        pair.client.do_handshake()
-        pair.server.do_handshake()
-    conn, _, peer, _ = pair.sides(by_server)
-    assert outcome(conn, conn.do_handshake()) == (-1, SSL)
-    assert isinstance(peer.last_error, fasths.PeerAlert)
-    assert peer.last_error.alert is conn.last_error.alert
-    assert not peer.established
-    return conn.last_error
 
 
 # --- Keys of every type
@@ -190,29 +172,6 @@ def test_certificate_of_a_server_for_another_name_is_refused(name: str) -> None:
 
 
 # --- Which identity (RFC 5246, 7.4.2; RFC 8422, 5.1 and 5.3)
-
-NAMES = {"exact": "a.example.org", "wildcard": "*.example.org", "other": "other.test"}
-
-
-@pytest.mark.parametrize(
-    ("hostname", "expected"),
-    [
-        ("a.example.org", "exact"),
-        ("A.Example.ORG", "exact"),
-        ("b.example.org", "wildcard"),
-        ("other.test", "other"),
-        ("x.b.example.org", "first"),
-        ("unknown.test", "first"),
-        ("127.0.0.1", "first"),
-        (None, "first"),
-    ],
-)
-def test_the_name_chooses_the_identity(hostname: str | None, expected: str) -> None:
-    identities = {"first": certified("ed25519", "first.test")}
-    identities |= {key: certified("ed25519", name) for key, name in NAMES.items()}
-    server = server_with(identities=identities.values())
-    pair = pair_of(client_with(check_hostname=False), server, hostname=hostname)
-    assert pair.client.peer_certificates == identities[expected].certificates
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)

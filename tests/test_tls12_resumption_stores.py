@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from resumed_pairs import (
     connected,
     joined,
     session_of,
+    store,
 )
 from resumed_pairs12 import (
     EVERY_KIND,
@@ -44,16 +44,7 @@ from fasths import (
     TLSVersion,
 )
 
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: Any, tmp_path: Any) -> Iterator[Any]:
-    if request.param == "memory":
-        yield MemorySessionStore()
-        return
-    store = SQLiteSessionStore(tmp_path / "sessions")
-    yield store
-    store.close()
-
+__all__ = ["store"]
 
 # --- Stores
 

@@ -211,6 +211,20 @@ def client_with(
     return server_of_12(context, at={"client_hello": edit}, versions=versions)
 
 
+def assert_goes_on(
+    peer: Any, version: TLSVersion | None, error: type[TLSError] | None = None
+) -> None:
+    """In this version, or else it refuses the peer."""
+    if version is None:
+        error = error or ProtocolVersion
+    if error is not None:
+        assert_refuses(peer, error, peer.handshake)
+        return
+    peer.handshake()
+    assert peer.connection.version is version
+    assert_established(peer)
+
+
 @each_server
 @pytest.mark.parametrize("name", VERSIONS)
 def test_supported_versions(name: str, server: str) -> None:
@@ -218,12 +232,7 @@ def test_supported_versions(name: str, server: str) -> None:
     versions = VERSIONS[name]
     version = max(set(versions) & set(RANGES[server]), default=None)
     peer = client_with(version, server, versions=versions)
-    if version is None:
-        assert_refuses(peer, ProtocolVersion, peer.handshake)
-        return
-    peer.handshake()
-    assert peer.connection.version is version
-    assert_established(peer)
+    assert_goes_on(peer, version)
 
 
 # RFC 8446, D.5: SSL 3.0 is refused in any case.
@@ -235,13 +244,8 @@ LEGACY_VERSIONS = (0x0300, 0x0301, 0x0302, 0x0303, 0x0304, 0x0305, 0x03FF, 0x040
 def test_legacy_version_without_supported_versions(legacy_version: int, server: str) -> None:
     """RFC 5246, E.1: a higher one is answered with TLS 1.2, which is the highest by this way."""
     takes = legacy_version >= TLS12 and TLS12 in RANGES[server]
-    peer = client_with(TLS12 if takes else None, server, put(legacy_version=legacy_version))
-    if not takes:
-        assert_refuses(peer, ProtocolVersion, peer.handshake)
-        return
-    peer.handshake()
-    assert peer.connection.version is TLS12
-    assert_established(peer)
+    version = TLS12 if takes else None
+    assert_goes_on(client_with(version, server, put(legacy_version=legacy_version)), version)
 
 
 @each_server
@@ -256,12 +260,7 @@ def test_supported_versions_alone_count(
         version = None
     edit = put(legacy_version=legacy_version)
     peer = client_with(version, server, edit, versions=versions)
-    if version is None:
-        assert_refuses(peer, ProtocolVersion, peer.handshake)
-        return
-    peer.handshake()
-    assert peer.connection.version is version
-    assert_established(peer)
+    assert_goes_on(peer, version)
 
 
 @each_client
@@ -572,12 +571,7 @@ def test_fallback_scsv(name: str, server: str, place: int) -> None:
     else:
         error = ProtocolVersion if version is None else None
     peer = client_with(None if error else version, server, edit, versions=versions)
-    if error is not None:
-        assert_refuses(peer, error, peer.handshake)
-        return
-    peer.handshake()
-    assert peer.connection.version is version
-    assert_established(peer)
+    assert_goes_on(peer, version, error)
 
 
 @each_client
@@ -611,6 +605,7 @@ def test_chosen_context_decides_on_the_version(
     assert len(requests) == 1
     if late:
         assert not pair.server.established
+        assert pair.server.version is None
         assert requests[0].answer(chosen)
         play(pair)
     version = in_common(client, after)

@@ -8,11 +8,11 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from types import SimpleNamespace
 from typing import Any
 
 import pki
 import pytest
+from both_versions import IN_BOTH_VERSIONS, TLS12, TLS13, chosen_version
 from helpers import (
     BOTH_ROLES,
     HOST,
@@ -26,7 +26,7 @@ from helpers import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import assert_established, changed, server_of
+from refusals import assert_established, server_of
 from refusals12 import TLS12_ALONE
 from scripted_messages import vector
 from scripted_peer import with_extension
@@ -44,8 +44,17 @@ from test_waits import (
 )
 
 import fasths
-from fasths import LATER, AlertDescription, Identity, SignatureScheme, TLSVersion, Verify
-from fasths.wire.errors import CertificateRequired, DecryptError, HandshakeFailure, InternalError
+from fasths import (
+    LATER,
+    AlertDescription,
+    CipherSuite,
+    Identity,
+    TLSVersion,
+    Verify,
+)
+from fasths.wire.errors import CertificateRequired, HandshakeFailure
+
+__all__ = ["chosen_version"]
 
 # --- All of them in one handshake
 
@@ -71,7 +80,7 @@ RESUMED = [
 # In TLS 1.2 there are neither external PSKs nor early data.
 FULL12 = [each for each in FULL if each[0] is not fasths.PSKRequest]
 RESUMED12 = RESUMED[:-1]
-IN_BOTH_VERSIONS = pytest.mark.parametrize("tls12", [False, True], ids=["TLS 1.3", "TLS 1.2"])
+BY_VERSION = pytest.mark.parametrize("tls12", [False, True], ids=["1.3", "1.2"])
 
 
 class Everything:
@@ -137,7 +146,7 @@ class Everything:
         asked = [type(each) for each in self.application.requests]
         assert asked == [kind for kind, _ in self.order]
         assert scene.client.session_reused is self.resumes
-        version = TLSVersion.TLSv1_2 if self.tls12 else TLSVersion.TLSv1_3
+        version = TLS12 if self.tls12 else TLS13
         assert scene.client.version is scene.server.version is version
         if self.resumes and self.tls12:
             assert scene.client.peer_certificates == self.of_server.certificates
@@ -186,7 +195,7 @@ def delays_of(count: int) -> st.SearchStrategy[list[int]]:
 TURNS = st.lists(st.booleans(), max_size=8).map(lambda turns: [*turns, False, True])
 
 
-@IN_BOTH_VERSIONS
+@BY_VERSION
 @given(delays=st.permutations(range(9)) | delays_of(9), turns=TURNS)
 @settings(max_examples=80, deadline=None)
 def test_all_waits_of_a_full_handshake(tls12: bool, delays: list[int], turns: list[bool]) -> None:
@@ -194,7 +203,7 @@ def test_all_waits_of_a_full_handshake(tls12: bool, delays: list[int], turns: li
     play(everything, delays[: len(everything.order)], turns)
 
 
-@IN_BOTH_VERSIONS
+@BY_VERSION
 @given(delays=st.permutations(range(5)) | delays_of(5), turns=TURNS)
 @settings(max_examples=60, deadline=None)
 def test_all_waits_of_a_resumed_handshake(
@@ -204,7 +213,7 @@ def test_all_waits_of_a_resumed_handshake(
     play(everything, delays[: len(everything.order)], turns)
 
 
-@IN_BOTH_VERSIONS
+@BY_VERSION
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_connections_of_the_same_contexts_are_answered_in_any_order(
     order: Any, tls12: bool
@@ -273,7 +282,7 @@ def test_both_sides_ask_at_the_same_time(server_first: bool) -> None:
     assert scene.server.verified_chain is None
 
 
-@IN_BOTH_VERSIONS
+@BY_VERSION
 def test_many_connections_whose_answers_come_from_many_threads(tls12: bool) -> None:
     """Blocking sockets; who is told to wait sleeps until a done callback wakes it."""
     everything = Everything(tls12=tls12)
@@ -372,6 +381,10 @@ def server_record(scene: Scene) -> int:
 
 
 CHOSEN = identity_of([HOST])
+CHACHA20 = {
+    TLS12: CipherSuite.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    TLS13: CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+}
 CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Scene], object], object]] = {
     "identities": (
         {},
@@ -382,31 +395,47 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Scene], objec
     "alpn": ({"alpn": ["one", "two"]}, {"alpn": ["two"]}, lambda s: s.client.alpn_protocol, "two"),
     "cipher suites": (
         {},
-        {"cipher_suites": ["TLS_CHACHA20_POLY1305_SHA256"]},
-        lambda scene: scene.client.cipher_suite,
-        fasths.CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+        {"cipher_suites": CHACHA20.values()},
+        lambda scene: scene.client.cipher_suite is CHACHA20[scene.client.version],
+        True,
     ),
     "groups": (
         {"groups": ["x25519", "secp256r1"], "key_share_groups": ["x25519"]},
         {"groups": ["secp256r1"]},
-        lambda scene: scene.server.group,
-        fasths.NamedGroup.secp256r1,
+        lambda scene: (scene.server.group, scene.client.group),
+        (fasths.NamedGroup.secp256r1, fasths.NamedGroup.secp256r1),
     ),
-    "a cookie": ({}, {"retry_with_cookie": True}, client_hellos, 2),
     "verify": (
         {"identities": [identity()]},
         {"verify": Verify.REQUIRED},
         lambda scene: scene.server.peer_certificates,
         identity().certificates,
     ),
+    "no tickets": (
+        {},
+        {"session_tickets": 0},
+        lambda scene: (scene.client.session, len(scene.client.sessions)),
+        (None, 0),
+    ),
+}
+CHOICES13 = {
+    "a cookie": ({}, {"retry_with_cookie": True}, client_hellos, 2),
     "padding": ({}, {"record_padding": 512}, server_record, 5 + 512 + 16),
-    "no tickets": ({}, {"session_tickets": 0}, lambda s: len(s.client.sessions), 0),
 }
 
 
-@pytest.mark.parametrize("name", CHOICES)
-def test_what_the_chosen_context_says_counts(name: str) -> None:
-    client, server, found, expected = CHOICES[name]
+@IN_BOTH_VERSIONS
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+def test_what_the_chosen_context_says_counts(choice: Any) -> None:
+    assert_counts(*choice)
+
+
+@pytest.mark.parametrize("choice", CHOICES13.values(), ids=CHOICES13)
+def test_what_the_chosen_context_says_counts_in_tls13(choice: Any) -> None:
+    assert_counts(*choice)
+
+
+def assert_counts(client: Any, server: Any, found: Any, expected: object) -> None:
     scene, application = chosen_scene(
         server_context(**server), client_context(**client), alpn=["one"], session_tickets=1
     )
@@ -434,17 +463,23 @@ def test_the_chosen_context_is_asked_from_then_on() -> None:
     assert asked == [1, 0, 0, 1, 1]
 
 
-def test_secrets_are_logged_where_the_chosen_context_says() -> None:
+@IN_BOTH_VERSIONS
+def test_secrets_are_logged_where_the_chosen_context_says(version: TLSVersion) -> None:
     first: list[str] = []
     chosen: list[str] = []
     scene, _ = chosen_scene(server_context(keylog=chosen.append), keylog=first.append)
     scene.finish()
     assert first == []
-    assert any(line.startswith("SERVER_HANDSHAKE_TRAFFIC_SECRET ") for line in chosen)
+    labels = [line.split()[0] for line in chosen]
+    if version is TLS12:
+        assert labels == ["CLIENT_RANDOM"]
+    else:
+        assert "SERVER_HANDSHAKE_TRAFFIC_SECRET" in labels
 
 
+@IN_BOTH_VERSIONS
 @pytest.mark.parametrize("again", [True, False])
-def test_tickets_are_of_the_chosen_context(again: bool) -> None:
+def test_sessions_are_of_the_chosen_context(again: bool) -> None:
     chosen = server_context()
     scene, _ = chosen_scene(chosen)
     scene.finish()
@@ -481,6 +516,7 @@ def test_a_chosen_context_without_an_identity_is_refused(chosen: fasths.Context)
 NAMES = {"exact": ["a.example.org"], "wildcard": ["*.example.org"], "other": ["other.test"]}
 
 
+@IN_BOTH_VERSIONS
 @pytest.mark.parametrize("order", list(itertools.permutations(NAMES)))
 @pytest.mark.parametrize(
     ("hostname", "expected"),
@@ -524,18 +560,22 @@ def test_what_the_peer_can_verify_chooses_the_identity(by_server: bool, key_type
     assert other.peer_certificates == identities[key_type].certificates
 
 
-def verified_by(by_server: bool, scheme: str, *identities: Identity) -> Scene:
-    """One side has these identities, and the other one verifies this scheme alone."""
+def verified_by(by_server: bool, scheme: str, *identities: Identity, **options: Any) -> Scene:
+    """One side has these identities, and the other one verifies this scheme alone.
+
+    options: of both.
+    """
     if by_server:
-        client = client_context(signature_schemes=[scheme])
-        return Scene(Setup(client, server_context(identities=identities)))
+        client = client_context(signature_schemes=[scheme], **options)
+        return Scene(Setup(client, server_context(identities=identities, **options)))
     # A server signs as well.
     server = server_context(
         identities=[identity_of([HOST], key_type="ed448")],
         verify=Verify.REQUIRED,
         signature_schemes=dict.fromkeys([scheme, "ed448"]),
+        **options,
     )
-    return Scene(Setup(client_context(identities=identities), server))
+    return Scene(Setup(client_context(identities=identities, **options), server))
 
 
 def test_a_name_does_not_choose_what_the_client_cannot_verify() -> None:
@@ -598,6 +638,7 @@ def identity_scene(by_server: bool, answer: Identity | None, **other: Any) -> Sc
     return Scene(Setup(client_context(**asking), server))
 
 
+@IN_BOTH_VERSIONS
 @BOTH_ROLES
 def test_the_callback_s_identity_comes_before_those_of_the_context(by_server: bool) -> None:
     chosen = identity_of([HOST])
@@ -607,113 +648,33 @@ def test_the_callback_s_identity_comes_before_those_of_the_context(by_server: bo
     assert other.peer_certificates == chosen.certificates
 
 
+@IN_BOTH_VERSIONS
 def test_no_identity_of_a_server_is_refused() -> None:
     refused_by(True, identity_scene(True, None), HandshakeFailure)
 
 
-def test_no_identity_of_a_client_is_no_certificate() -> None:
+@IN_BOTH_VERSIONS
+def test_no_identity_of_a_client_is_no_certificate(version: TLSVersion) -> None:
     scene = identity_scene(False, None, verify=Verify.OPTIONAL)
     scene.finish()
     assert scene.server.peer_certificates == ()
-    refused_by(True, identity_scene(False, None), CertificateRequired)
+    # RFC 5246, 7.4.6; RFC 8446, 4.4.2.4
+    error = HandshakeFailure if version is TLS12 else CertificateRequired
+    refused_by(True, identity_scene(False, None), error)
 
 
+@IN_BOTH_VERSIONS
 @BOTH_ROLES
 def test_an_identity_that_cannot_sign_for_the_peer_is_refused(by_server: bool) -> None:
-    chosen = identity_of([HOST], key_type="ecdsa384")
+    chosen = identity_of([HOST], key_type="rsa")
     other = {"signature_schemes": ["ed25519"]}
     refused_by(by_server, identity_scene(by_server, chosen, **other), HandshakeFailure)
 
 
+@IN_BOTH_VERSIONS
 @BOTH_ROLES
 def test_a_raw_public_key_that_was_not_negotiated_is_refused(by_server: bool) -> None:
     """RFC 7250, 4: certificates are X.509 where nothing else was agreed on."""
     raw = Identity.from_raw_public_key(pki.make_leaf(key_type="ed25519").key_pem)
     scene = identity_scene(by_server, raw)
     refused_by(by_server, scene, HandshakeFailure)
-
-
-# --- Signatures of others
-
-KEY_TYPES = {
-    "ecdsa_secp256r1": "ecdsa",
-    "ecdsa_secp384r1": "ecdsa384",
-    "ecdsa_secp521r1": "ecdsa521",
-    "rsa_pss_rsae": "rsa",
-    "rsa_pss_pss": "rsa-pss",
-    "ed25519": "ed25519",
-    "ed448": "ed448",
-}
-
-
-@BOTH_ROLES
-@pytest.mark.parametrize("scheme", [each for each in SignatureScheme if "pkcs1" not in each.name])
-def test_a_signer_signs_with_every_scheme(by_server: bool, scheme: SignatureScheme) -> None:
-    application = Application()
-    application.reply = lambda request: sign(leaf, request)
-    remote, leaf = remote_identity(application, KEY_TYPES[scheme.name.partition("_sha")[0]])
-    scene = verified_by(by_server, scheme.name, remote)
-    scene.finish()
-    [request] = application.requests
-    assert request.scheme is scheme
-    if by_server:
-        assert scene.client.signature_scheme is scheme
-    assert (scene.client if by_server else scene.server).peer_certificates == remote.certificates
-
-
-def sign_other(leaf: pki.Credential, request: Any, **fields: Any) -> bytes:
-    """With something else than what was asked for."""
-    asked = {"content": request.content, "scheme": request.scheme}
-    return sign(leaf, SimpleNamespace(**{**asked, **fields}))
-
-
-def other_side(content: bytes) -> bytes:
-    """RFC 8446, 4.4.3: with the other side's context string."""
-    parts = content.partition(b"server" if b"server" in content else b"client")
-    return parts[0] + (b"client" if parts[1] == b"server" else b"server") + parts[2]
-
-
-WRONG_SIGNATURES: dict[str, tuple[str, Callable[[pki.Credential, Any], bytes]]] = {
-    "empty": ("ed25519", lambda leaf, request: b""),
-    "one byte": ("ed25519", lambda leaf, request: b"\0"),
-    "cut": ("ed25519", lambda leaf, request: sign(leaf, request)[:-1]),
-    "longer": ("ed25519", lambda leaf, request: sign(leaf, request) + b"\0"),
-    "longest": ("ed25519", lambda leaf, request: bytes(65535)),
-    "changed ed25519": ("ed25519", lambda leaf, request: changed(sign(leaf, request))),
-    "changed ecdsa": ("ecdsa", lambda leaf, request: changed(sign(leaf, request))),
-    "changed rsa": ("rsa", lambda leaf, request: changed(sign(leaf, request))),
-    "another content": (
-        "ed25519",
-        lambda leaf, request: sign_other(leaf, request, content=changed(request.content)),
-    ),
-    "the other side's": (
-        "ed25519",
-        lambda leaf, request: sign_other(leaf, request, content=other_side(request.content)),
-    ),
-    "another key": ("ecdsa", lambda leaf, request: sign(pki.make_leaf(), request)),
-    "another hash": (
-        "rsa",
-        lambda leaf, request: sign_other(leaf, request, scheme=request.scheme + 1),
-    ),
-}
-
-
-def signed_by(by_server: bool, key_type: str, signer: Callable[..., object]) -> Scene:
-    remote, leaf = remote_identity(lambda request: signer(leaf, request), key_type)
-    if by_server:
-        return Scene(Setup(client_context(), server_context(identities=[remote])))
-    server = server_context(verify=Verify.REQUIRED)
-    return Scene(Setup(client_context(identities=[remote]), server))
-
-
-@BOTH_ROLES
-@pytest.mark.parametrize("name", WRONG_SIGNATURES)
-def test_a_wrong_signature_of_a_signer_is_refused(by_server: bool, name: str) -> None:
-    refused_by(not by_server, signed_by(by_server, *WRONG_SIGNATURES[name]), DecryptError)
-
-
-@BOTH_ROLES
-def test_a_signature_that_fits_into_no_message_is_refused(by_server: bool) -> None:
-    """opaque signature<0..2^16-1>."""
-    scene = signed_by(by_server, "ed25519", lambda leaf, request: bytes(65536))
-    refused_by(by_server, scene, InternalError)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import fasths
+
 from .conftest import Certificates
-from .endpoints import Endpoint
+from .endpoints import Endpoint, FasthsServer, connect
 from .matrix import MEBIBYTE
 from .processes import TIMEOUT, Process, free_port, wait_until_accepting
 
@@ -81,6 +83,20 @@ class Curl:
             check=False,
             env={**os.environ, "HOME": "/nonexistent"},
         )
+
+
+def assert_large_data_of_curl(
+    client: Curl, context: fasths.Context, upload: Path, *options: str
+) -> None:
+    """In both directions; upload: a file to be made."""
+    body = os.urandom(MEBIBYTE)
+    upload.write_bytes(body)
+    with FasthsServer(context, serve_http) as server:
+        done = client.run(server.port, *options, "--data-binary", f"@{upload}")
+        assert done.stdout.decode() == sha256(body), done.stderr
+        done = client.run(server.port, *options, path=f"/{MEBIBYTE}")
+        assert done.stdout == b"x" * MEBIBYTE
+        assert [server.served().error for _ in range(2)] == [None, None]
 
 
 # --- nginx ------------------------------------------------------------------------------------
@@ -184,3 +200,15 @@ def request(endpoint: Endpoint, method: str, path: str, body: bytes = b"") -> by
     answer, begun = read_head(endpoint)
     assert answer.split()[1] in (b"200", b"201", b"204"), answer
     return read_body(endpoint, answer, begun)
+
+
+def assert_large_data_of_nginx(server: Nginx, port: int, context: fasths.Context) -> None:
+    body = os.urandom(MEBIBYTE)
+    with connect(context, port) as endpoint:
+        endpoint.handshake()
+        # On one connection, which is kept.
+        downloaded = request(endpoint, "GET", "/large")
+        request(endpoint, "PUT", "/put/large", body)
+        assert endpoint.shutdown() == 0  # which nginx does not answer
+    assert sha256(downloaded) == sha256((server.root / "large").read_bytes())
+    assert sha256((server.root / "put" / "large").read_bytes()) == sha256(body)

@@ -15,12 +15,20 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 import fasths
-from fasths import AlertDescription, CipherSuite, NamedGroup, SignatureScheme, TLSVersion, Verify
+from fasths import (
+    AlertDescription,
+    CipherSuite,
+    NamedGroup,
+    SignatureScheme,
+    SSLErrorCode,
+    TLSVersion,
+    Verify,
+)
 from fasths.wire import errors
 
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, Served, connect, echo, echo_after
-from .peers import GROUPS, ONLY_TLS12, SCHEMES, SUITES, Credential, Peer, Settings
+from .peers import GROUPS, ONLY_TLS12, SCHEMES, SUITES, Credential, Peer, Server, Settings
 
 LINE = 64
 MEBIBYTE = 1 << 20
@@ -77,6 +85,33 @@ def assert_refused_chain(error: BaseException | None, alert: str) -> None:
     assert isinstance(error, fasths.CertificateError), error
     assert error.origin == fasths.Origin.LOCAL
     assert error.alert == AlertDescription[alert]
+
+
+def assert_truncated(endpoint: Endpoint) -> None:
+    """What comes next is the end of the transport, without close_notify."""
+    ret = endpoint.conn.read_into(bytearray(1))
+    assert ret == -1
+    assert endpoint.conn.get_error(ret) == SSLErrorCode.SSL
+    error = endpoint.conn.last_error
+    assert isinstance(error, fasths.TransportError)
+    assert error.origin == fasths.Origin.TRANSPORT
+    assert error.os_error is None
+    assert endpoint.alerts("sent") == []
+
+
+def visit(
+    server: Server, context: fasths.Context, session: fasths.Session | None = None
+) -> Endpoint:
+    """A client's connection, with a session to resume, to a server of the peer."""
+    with connect(context, server.port) as endpoint:
+        if session is not None:
+            endpoint.conn.set_session(session)
+        endpoint.handshake()
+        # The tickets come before the echo.
+        assert endpoint.exchange(DATA, server.window) == DATA
+        endpoint.close()
+    assert endpoint.conn.last_error is None
+    return endpoint
 
 
 def talk_to(

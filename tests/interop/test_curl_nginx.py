@@ -1,6 +1,5 @@
 """HTTP: curl against a fasths server, a fasths client against nginx."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,18 @@ from fasths.wire import errors
 
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, connect
-from .http_peers import Curl, Nginx, read_head, request, serve_http, serving, sha256
+from .http_peers import (
+    Curl,
+    Nginx,
+    assert_large_data_of_curl,
+    assert_large_data_of_nginx,
+    read_head,
+    request,
+    serve_http,
+    serving,
+    sha256,
+)
 from .matrix import (
-    MEBIBYTE,
     assert_peer_alert,
     assert_refused_chain,
     client_context,
@@ -62,15 +70,8 @@ class TestCurl:
         assert served.endpoint.hello_retried == retried
 
     def test_large_data(self, client: Curl, certificates: Certificates, tmp_path: Path) -> None:
-        body = os.urandom(MEBIBYTE)
-        upload = tmp_path / "upload"
-        upload.write_bytes(body)
-        with FasthsServer(server_context(certificates, "rsa"), serve_http) as server:
-            done = client.run(server.port, "--data-binary", f"@{upload}")
-            assert done.stdout.decode() == sha256(body), done.stderr
-            done = client.run(server.port, path=f"/{MEBIBYTE}")
-            assert done.stdout == b"x" * MEBIBYTE
-            assert [server.served().error for _ in range(2)] == [None, None]
+        context = server_context(certificates, "rsa")
+        assert_large_data_of_curl(client, context, tmp_path / "upload")
 
     def test_connection_is_kept(self, client: Curl, certificates: Certificates) -> None:
         with FasthsServer(server_context(certificates), serve_http) as server:
@@ -208,15 +209,8 @@ class TestNginx:
             assert_peer_alert(refused(endpoint), "no_application_protocol")
 
     def test_large_data(self, server: Nginx, certificates: Certificates) -> None:
-        body = os.urandom(MEBIBYTE)
-        with connect(client_context(certificates), server.ports["x25519"]) as endpoint:
-            endpoint.handshake()
-            # On one connection, which is kept.
-            downloaded = request(endpoint, "GET", "/large")
-            request(endpoint, "PUT", "/put/large", body)
-            assert endpoint.shutdown() == 0  # which nginx does not answer
-        assert sha256(downloaded) == sha256((server.root / "large").read_bytes())
-        assert sha256((server.root / "put" / "large").read_bytes()) == sha256(body)
+        context = client_context(certificates)
+        assert_large_data_of_nginx(server, server.ports["x25519"], context)
 
     def test_nginx_closes(self, server: Nginx, certificates: Certificates) -> None:
         with connect(client_context(certificates), server.ports["x25519"]) as endpoint:

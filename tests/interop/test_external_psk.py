@@ -8,7 +8,16 @@ from fasths import AlertDescription, CipherSuite, NamedGroup
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, connect
 from .feature_peers import PSK_KE, SHA384_PSK, UNKNOWN_PSK, FeaturePeer, with_peers
-from .matrix import DATA, assert_peer_alert, client_context, refused, serve, server_context, talk_to
+from .matrix import (
+    DATA,
+    assert_peer_alert,
+    client_context,
+    refused,
+    serve,
+    server_context,
+    talk_to,
+    visit,
+)
 from .peers import Settings
 
 pytestmark = with_peers("openssl", "gnutls", "tlslite")
@@ -77,12 +86,7 @@ class TestFasthsClient:
         with peer.server(self.settings(psk)) as server:
             session = None
             for _ in range(2):
-                with connect(context, server.port) as endpoint:
-                    if session is not None:
-                        endpoint.conn.set_session(session)
-                    endpoint.handshake()
-                    assert endpoint.exchange(DATA, server.window) == DATA
-                    endpoint.close()
+                endpoint = visit(server, context, session)
                 assert_psk(endpoint, "sha256")
                 session = endpoint.conn.session
                 assert session is not None

@@ -22,8 +22,9 @@ from .matrix import (
     server_context,
     talk_to,
 )
-from .peers import Credential, Go, Settings, go_report
+from .peers import ONLY_TLS12, Credential, Go, Settings, go_report
 from .relay import Relay
+from .tls12 import our_client, our_server
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -162,22 +163,40 @@ class TestCertificateCompression:
         assert endpoint.count("received", "certificate") == 1
 
 
-def largest(stream: bytearray) -> int:
-    """The most plaintext and content type in one protected record."""
-    return max(len(fragment) for kind, fragment in records(stream) if kind == 23) - 16
+def largest(stream: bytearray, overhead: int) -> int:
+    """The most plaintext (in TLS 1.3 with the content type) in one protected record."""
+    return max(len(fragment) for kind, fragment in records(stream) if kind == 23) - overhead
 
 
 @with_peers("gnutls", "tlslite")
+@pytest.mark.parametrize(
+    ("options", "overhead"),
+    [
+        pytest.param({}, 16, id="1.3"),
+        pytest.param(
+            {"versions": ONLY_TLS12, "suite": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"},
+            8 + 16,
+            id="1.2-AES_128_GCM_SHA256",
+        ),
+        pytest.param(
+            {"versions": ONLY_TLS12, "suite": "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"},
+            16,
+            id="1.2-CHACHA20_POLY1305_SHA256",
+        ),
+    ],
+)
 class TestRecordSizeLimit:
     """RFC 8449, where both sides say what they want to receive."""
 
     OURS = 700
     THEIRS = 1024
 
-    def test_client(self, peer: FeaturePeer, certificates: Certificates) -> None:
+    def test_client(
+        self, peer: FeaturePeer, certificates: Certificates, options: dict, overhead: int
+    ) -> None:
         credential = certificates.authority.leaf("ecdsa")
-        settings = Settings(credential=credential, record_size_limit=self.THEIRS)
-        context = client_context(certificates, record_size_limit=self.OURS)
+        settings = Settings(credential=credential, record_size_limit=self.THEIRS, **options)
+        context = our_client(certificates, record_size_limit=self.OURS)
         data = payload(MEBIBYTE // 16)
         with (
             peer.server(settings) as server,
@@ -188,10 +207,12 @@ class TestRecordSizeLimit:
             assert endpoint.exchange(data, 4096) == data
             endpoint.close()
             ((sent, received),) = relay.streams
-        assert largest(sent) == self.THEIRS
-        assert largest(received) == self.OURS
+        assert largest(sent, overhead) == self.THEIRS
+        assert largest(received, overhead) == self.OURS
 
-    def test_server(self, peer: FeaturePeer, certificates: Certificates) -> None:
+    def test_server(
+        self, peer: FeaturePeer, certificates: Certificates, options: dict, overhead: int
+    ) -> None:
         """gnutls-cli drops what does not go into one record, so the client sends little."""
         data = payload(MEBIBYTE // 16)
 
@@ -200,19 +221,22 @@ class TestRecordSizeLimit:
             endpoint.send(data)
             echo(endpoint)
 
-        context = server_context(certificates, record_size_limit=self.OURS)
+        settings = Settings(
+            record_size_limit=self.THEIRS, **{"trust": certificates.authority.file, **options}
+        )
+        context = our_server(certificates, record_size_limit=self.OURS)
         with (
             FasthsServer(context, handler) as server,
             Relay(server.port) as relay,
-            peer.client(relay.port, Settings(record_size_limit=self.THEIRS)) as client,
+            peer.client(relay.port, settings) as client,
         ):
             client.send(DATA)
             assert client.receive(len(data)) == data, client.log.text
             client.finish()
             assert server.served().error is None
             ((sent, received),) = relay.streams
-        assert largest(sent) <= self.OURS
-        assert largest(received) == self.THEIRS
+        assert largest(sent, overhead) <= self.OURS
+        assert largest(received, overhead) == self.THEIRS
 
 
 @with_peers("openssl", "gnutls", "go", "stdlib", "pyopenssl", "tlslite")

@@ -6,10 +6,10 @@ import fasths
 from fasths import CipherSuite, NamedGroup, Verify
 
 from .conftest import Certificates
-from .endpoints import Endpoint, FasthsServer, Handler, Served, connect, echo
+from .endpoints import Endpoint, FasthsServer, Handler, Served, echo
 from .feature_peers import NO_TICKETS, PSK_KE, FeaturePeer, with_peers
-from .matrix import DATA, GROUPS, client_context, identity, server_context
-from .peers import SUITES, Server, Settings
+from .matrix import DATA, GROUPS, client_context, identity, server_context, visit
+from .peers import SUITES, Settings
 
 # Go's program is built with its first use.
 pytestmark = [
@@ -31,28 +31,12 @@ class TestFasthsReturns:
     def settings(self, certificates: Certificates, kind: str = "ecdsa", **options) -> Settings:
         return Settings(credential=certificates.authority.leaf(kind), **options)
 
-    def visit(
-        self,
-        server: Server,
-        context: fasths.Context,
-        session: fasths.Session | None = None,
-    ) -> Endpoint:
-        with connect(context, server.port) as endpoint:
-            if session is not None:
-                endpoint.conn.set_session(session)
-            endpoint.handshake()
-            # The tickets come before the echo.
-            assert endpoint.exchange(DATA, server.window) == DATA
-            endpoint.close()
-        assert endpoint.conn.last_error is None
-        return endpoint
-
     def return_to(self, peer: FeaturePeer, settings: Settings, context: fasths.Context) -> Endpoint:
         """A visit, and one that resumes its session."""
         with peer.server(settings) as server:
-            first = self.visit(server, context)
+            first = visit(server, context)
             assert_resumed(first, False)
-            second = self.visit(server, context, first.conn.session)
+            second = visit(server, context, first.conn.session)
         assert_resumed(second)
         assert second.conn.cipher_suite == first.conn.cipher_suite
         return second
@@ -67,11 +51,9 @@ class TestFasthsReturns:
         self, peer: FeaturePeer, certificates: Certificates
     ) -> None:
         with peer.server(self.settings(certificates)) as server:
-            session = self.visit(server, client_context(certificates)).conn.session
+            session = visit(server, client_context(certificates)).conn.session
             saved = session.to_bytes()
-            endpoint = self.visit(
-                server, client_context(certificates), fasths.Session.from_bytes(saved)
-            )
+            endpoint = visit(server, client_context(certificates), fasths.Session.from_bytes(saved))
         assert_resumed(endpoint)
 
     def test_sessions_follow_each_other(
@@ -81,7 +63,7 @@ class TestFasthsReturns:
         session = None
         with peer.server(self.settings(certificates)) as server:
             for _ in range(4):
-                endpoint = self.visit(server, context, session)
+                endpoint = visit(server, context, session)
                 assert_resumed(endpoint, session is not None)
                 session = endpoint.conn.session
 
@@ -90,7 +72,7 @@ class TestFasthsReturns:
         context = client_context(certificates, session_cache=cache)
         with peer.server(self.settings(certificates)) as server:
             for resumed in (False, True, True):
-                assert_resumed(self.visit(server, context), resumed)
+                assert_resumed(visit(server, context), resumed)
 
     @pytest.mark.parametrize("suite", SUITES)
     def test_cipher_suite(self, peer: FeaturePeer, certificates: Certificates, suite: str) -> None:
@@ -124,16 +106,16 @@ class TestFasthsReturns:
         context = client_context(certificates)
         settings = self.settings(certificates)
         with peer.server(settings) as server:
-            session = self.visit(server, context).conn.session
+            session = visit(server, context).conn.session
         with peer.server(settings) as server:
-            endpoint = self.visit(server, context, session)
+            endpoint = visit(server, context, session)
         assert_resumed(endpoint, False)
         assert len(endpoint.conn.verified_chain) == 3
 
     def test_server_without_tickets(self, peer: FeaturePeer, certificates: Certificates) -> None:
         peer.need(NO_TICKETS)
         with peer.server(self.settings(certificates, tickets=0)) as server:
-            endpoint = self.visit(server, client_context(certificates))
+            endpoint = visit(server, client_context(certificates))
         assert endpoint.conn.session is None
         assert endpoint.conn.sessions == ()
 

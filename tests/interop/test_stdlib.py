@@ -14,6 +14,7 @@ from .matrix import (
     MEBIBYTE,
     FasthsClient,
     FasthsServes,
+    assert_truncated,
     client_context,
     payload,
     server_context,
@@ -170,14 +171,3 @@ class TestFasthsServes(FasthsServes):
             served = server.served()
         assert isinstance(served.error, fasths.TransportError), served.error
         assert served.error.origin == Origin.TRANSPORT
-
-
-def assert_truncated(endpoint: Endpoint) -> None:
-    ret = endpoint.conn.read_into(bytearray(1))
-    assert ret == -1
-    assert endpoint.conn.get_error(ret) == SSLErrorCode.SSL
-    error = endpoint.conn.last_error
-    assert isinstance(error, fasths.TransportError)
-    assert error.origin == Origin.TRANSPORT
-    assert error.os_error is None
-    assert endpoint.alerts("sent") == []

@@ -7,7 +7,7 @@ import pytest
 from helpers import records
 
 import fasths
-from fasths import AlertDescription, CipherSuite, Origin, SSLErrorCode
+from fasths import AlertDescription, CipherSuite, SSLErrorCode
 
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, connect, echo, echo_after
@@ -25,6 +25,7 @@ from .matrix import (
     DATA,
     MEBIBYTE,
     assert_peer_alert,
+    assert_truncated,
     payload,
     serve,
     talk_to,
@@ -232,16 +233,6 @@ class TestHalfClose:
             assert client.receive(len(DATA) + 1) == DATA
             assert client.wait() == 0
             assert server.served().error is None
-
-
-def assert_truncated(endpoint: Endpoint) -> None:
-    ret = endpoint.conn.read_into(bytearray(1))
-    assert ret == -1
-    assert endpoint.conn.get_error(ret) == SSLErrorCode.SSL
-    error = endpoint.conn.last_error
-    assert isinstance(error, fasths.TransportError)
-    assert error.origin == Origin.TRANSPORT
-    assert endpoint.alerts("sent") == []
 
 
 class TestEnds:

@@ -7,29 +7,25 @@ import itertools
 
 import pki
 import pytest
-from helpers import records
 
 import fasths
 from fasths import StaplePolicy, Verify
 from fasths.wire import errors
 
 from .conftest import Certificates
-from .endpoints import Endpoint, FasthsServer, connect, echo
+from .endpoints import FasthsServer, connect
 from .feature_peers import OTHER_STAPLE, FeaturePeer, FeatureStdlib, with_peers
 from .matrix import (
     DATA,
     LINE,
-    MEBIBYTE,
     assert_peer_alert,
     assert_refused_chain,
-    payload,
     public_key,
     refused,
     serve,
     talk_to,
 )
 from .peers import Credential, Go, Settings, StdlibEndpoint, go_report
-from .relay import Relay
 from .tls12 import ALL_PEERS, our_client, our_server, peer_serves, peer_visits, refuse
 
 pytestmark = pytest.mark.timeout(300)
@@ -249,69 +245,6 @@ class TestUnknownExtensions:
         }
         extra = tuple(itertools.chain(*options.items()))
         serve(openssl, peer_visits(certificates, extra=extra), our_server(certificates))
-
-
-def largest(stream: bytearray, explicit_nonce: int) -> int:
-    """The most plaintext in one protected record."""
-    overhead = explicit_nonce + 16
-    return max(len(fragment) for kind, fragment in records(stream) if kind == 23) - overhead
-
-
-@with_peers("gnutls", "tlslite")
-@pytest.mark.parametrize(
-    ("cipher", "explicit_nonce"), [("AES_128_GCM_SHA256", 8), ("CHACHA20_POLY1305_SHA256", 0)]
-)
-class TestRecordSizeLimit:
-    """RFC 8449, where both sides say what they want to receive; here it is all plaintext."""
-
-    OURS = 700
-    THEIRS = 1024
-
-    def test_client(
-        self, peer: FeaturePeer, certificates: Certificates, cipher: str, explicit_nonce: int
-    ) -> None:
-        suite = f"TLS_ECDHE_ECDSA_WITH_{cipher}"
-        settings = peer_serves(certificates, record_size_limit=self.THEIRS, suite=suite)
-        context = our_client(certificates, record_size_limit=self.OURS)
-        data = payload(MEBIBYTE // 16)
-        with (
-            peer.server(settings) as server,
-            Relay(server.port) as relay,
-            connect(context, relay.port) as endpoint,
-        ):
-            endpoint.handshake()
-            assert endpoint.exchange(data, 4096) == data
-            endpoint.close()
-            ((sent, received),) = relay.streams
-        assert largest(sent, explicit_nonce) == self.THEIRS
-        assert largest(received, explicit_nonce) == self.OURS
-
-    def test_server(
-        self, peer: FeaturePeer, certificates: Certificates, cipher: str, explicit_nonce: int
-    ) -> None:
-        """gnutls-cli drops what does not go into one record, so the client sends little."""
-        data = payload(MEBIBYTE // 16)
-
-        def handler(endpoint: Endpoint) -> None:
-            assert endpoint.receive(len(DATA)) == DATA
-            endpoint.send(data)
-            echo(endpoint)
-
-        suite = f"TLS_ECDHE_ECDSA_WITH_{cipher}"
-        settings = peer_visits(certificates, record_size_limit=self.THEIRS, suite=suite)
-        context = our_server(certificates, record_size_limit=self.OURS)
-        with (
-            FasthsServer(context, handler) as server,
-            Relay(server.port) as relay,
-            peer.client(relay.port, settings) as client,
-        ):
-            client.send(DATA)
-            assert client.receive(len(data)) == data, client.log.text
-            client.finish()
-            assert server.served().error is None
-            ((sent, received),) = relay.streams
-        assert largest(sent, explicit_nonce) <= self.OURS
-        assert largest(received, explicit_nonce) == self.THEIRS
 
 
 @with_peers("gnutls", "tlslite")

@@ -1,6 +1,5 @@
 """TLS 1.2 with curl, with nginx, and with BoringSSL as browsers set it up."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +19,17 @@ from fasths.wire import errors
 
 from .conftest import Certificates
 from .endpoints import Endpoint, FasthsServer, Served, connect
-from .http_peers import Curl, Nginx, request, serve_http, serving, sha256
-from .matrix import MEBIBYTE, assert_peer_alert, identity, refused
+from .http_peers import (
+    Curl,
+    Nginx,
+    assert_large_data_of_curl,
+    assert_large_data_of_nginx,
+    request,
+    serve_http,
+    serving,
+    sha256,
+)
+from .matrix import assert_peer_alert, identity, refused
 from .peers import OPENSSL_CIPHERS
 from .processes import TIMEOUT
 from .tls12 import OTHER_SUITES, SUITES, assert_refused, our_client, our_server
@@ -66,15 +74,8 @@ class TestCurl:
             assert_refused(server.served().error, "handshake_failure")
 
     def test_large_data(self, client: Curl, certificates: Certificates, tmp_path: Path) -> None:
-        body = os.urandom(MEBIBYTE)
-        upload = tmp_path / "upload"
-        upload.write_bytes(body)
-        with FasthsServer(our_server(certificates, "rsa"), serve_http) as server:
-            done = client.run(server.port, "--tls-max", "1.2", "--data-binary", f"@{upload}")
-            assert done.stdout.decode() == sha256(body), done.stderr
-            done = client.run(server.port, "--tls-max", "1.2", path=f"/{MEBIBYTE}")
-            assert done.stdout == b"x" * MEBIBYTE
-            assert [server.served().error for _ in range(2)] == [None, None]
+        context = our_server(certificates, "rsa")
+        assert_large_data_of_curl(client, context, tmp_path / "upload", "--tls-max", "1.2")
 
     def test_client_certificate(self, client: Curl, certificates: Certificates) -> None:
         credential = certificates.authority.leaf("rsa")
@@ -232,15 +233,8 @@ class TestNginx:
             assert_peer_alert(refused(endpoint), "protocol_version")
 
     def test_large_data(self, server: Nginx, certificates: Certificates) -> None:
-        body = os.urandom(MEBIBYTE)
-        with connect(our_client(certificates), server.ports["x25519"]) as endpoint:
-            endpoint.handshake()
-            # On one connection, which is kept.
-            downloaded = request(endpoint, "GET", "/large")
-            request(endpoint, "PUT", "/put/large", body)
-            assert endpoint.shutdown() == 0  # which nginx does not answer
-        assert sha256(downloaded) == sha256((server.root / "large").read_bytes())
-        assert sha256((server.root / "put" / "large").read_bytes()) == sha256(body)
+        context = our_client(certificates)
+        assert_large_data_of_nginx(server, server.ports["x25519"], context)
 
 
 # --- BoringSSL --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import fasths
 from fasths import CipherSuite, MemorySessionStore, TicketKeys, TLSVersion, Verify
 
 from .conftest import Certificates
-from .endpoints import Endpoint, FasthsServer, Served, connect
+from .endpoints import Endpoint, FasthsServer, Served
 from .feature_peers import (
     SESSION_IDS,
     FeatureOpenSSL,
@@ -16,8 +16,8 @@ from .feature_peers import (
     FeatureStdlib,
     exchange_line,
 )
-from .matrix import DATA, identity
-from .peers import TLS12_OR_TLS13, Server, Settings, StdlibEndpoint
+from .matrix import DATA, identity, visit
+from .peers import TLS12_OR_TLS13, Settings, StdlibEndpoint
 from .processes import Log
 from .tls12 import (
     ALL_PEERS,
@@ -54,27 +54,15 @@ def assert_resumed(endpoint: Endpoint, resumed: bool = True) -> None:
 class TestFasthsReturns:
     """fasths as the client that resumes, the peer as the server."""
 
-    def visit(
-        self, server: Server, context: fasths.Context, session: fasths.Session | None = None
-    ) -> Endpoint:
-        with connect(context, server.port) as endpoint:
-            if session is not None:
-                endpoint.conn.set_session(session)
-            endpoint.handshake()
-            assert endpoint.exchange(DATA, server.window) == DATA
-            endpoint.close()
-        assert endpoint.conn.last_error is None
-        return endpoint
-
     def return_to(
         self, peer: FeaturePeer, settings: Settings, context: fasths.Context
     ) -> tuple[Endpoint, Endpoint]:
         """A visit, and one that resumes its session."""
         with peer.server(settings) as server:
-            first = self.visit(server, context)
+            first = visit(server, context)
             assert_resumed(first, False)
             assert first.conn.session.version == TLSVersion.TLSv1_2
-            second = self.visit(server, context, first.conn.session)
+            second = visit(server, context, first.conn.session)
         assert_resumed(second)
         assert second.conn.version == TLSVersion.TLSv1_2
         assert second.conn.cipher_suite == first.conn.cipher_suite
@@ -94,9 +82,9 @@ class TestFasthsReturns:
         self, peer: FeaturePeer, certificates: Certificates, tickets: bool
     ) -> None:
         with peer.server(peer_serves(certificates, **need(peer, tickets))) as server:
-            session = self.visit(server, our_client(certificates)).conn.session
+            session = visit(server, our_client(certificates)).conn.session
             saved = fasths.Session.from_bytes(session.to_bytes())
-            endpoint = self.visit(server, our_client(certificates), saved)
+            endpoint = visit(server, our_client(certificates), saved)
         assert_resumed(endpoint)
 
     @TICKETS_OR_IDS
@@ -107,7 +95,7 @@ class TestFasthsReturns:
         session = None
         with peer.server(peer_serves(certificates, **need(peer, tickets))) as server:
             for _ in range(4):
-                endpoint = self.visit(server, context, session)
+                endpoint = visit(server, context, session)
                 assert_resumed(endpoint, session is not None)
                 session = endpoint.conn.session
 
@@ -118,7 +106,7 @@ class TestFasthsReturns:
         context = our_client(certificates, session_cache=fasths.MemorySessionCache())
         with peer.server(peer_serves(certificates, **need(peer, tickets))) as server:
             for resumed in (False, True, True):
-                assert_resumed(self.visit(server, context), resumed)
+                assert_resumed(visit(server, context), resumed)
 
     @pytest.mark.parametrize("suite", SUITES)
     def test_cipher_suite(self, peer: FeaturePeer, certificates: Certificates, suite: str) -> None:
@@ -153,9 +141,9 @@ class TestFasthsReturns:
         context = our_client(certificates)
         settings = peer_serves(certificates, **need(peer, tickets))
         with peer.server(settings) as server:
-            session = self.visit(server, context).conn.session
+            session = visit(server, context).conn.session
         with peer.server(settings) as server:
-            endpoint = self.visit(server, context, session)
+            endpoint = visit(server, context, session)
         assert_resumed(endpoint, False)
         assert len(endpoint.conn.verified_chain) == 3
 
@@ -167,8 +155,8 @@ class TestFasthsReturns:
             for suite, kinds in list(SUITES.items())[:2]
         )
         with peer.server(peer_serves(certificates)) as server:
-            session = self.visit(server, first).conn.session
-            assert_resumed(self.visit(server, second, session), False)
+            session = visit(server, first).conn.session
+            assert_resumed(visit(server, second, session), False)
 
     @pytest.mark.parametrize("upgraded", [True, False])
     def test_server_of_another_version(
@@ -180,10 +168,10 @@ class TestFasthsReturns:
             versions.reverse()
         context = our_client(certificates)
         with peer.server(peer_serves(certificates, versions=versions[0])) as server:
-            session = self.visit(server, context).conn.session
+            session = visit(server, context).conn.session
         assert session.version == versions[0][1]
         with peer.server(peer_serves(certificates, versions=versions[1])) as server:
-            endpoint = self.visit(server, context, session)
+            endpoint = visit(server, context, session)
         assert not endpoint.conn.session_reused
         assert endpoint.conn.version == versions[1][1]
 
