@@ -638,3 +638,15 @@ def test_end_without_close_notify(role):
     peer.bio.write_eof()
     assert peer.connection.read() is None
     assert type(peer.connection.last_error) is TransportError
+
+
+@pytest.mark.parametrize("version", [0x0300, 0x0301, 0x0304])
+def test_alert_in_another_version_before_there_are_keys(version):
+    """A peer that fails while it negotiates may say so in a version of its own."""
+
+    def action(peer):
+        alert = bytes((FATAL, AlertDescription.handshake_failure))
+        peer.send_record(ContentType.alert, alert, version=version)
+
+    peer = play_to(action, functools.partial(peer_at, *PLAIN[0]))
+    assert_peer_alert(peer, AlertDescription.handshake_failure)

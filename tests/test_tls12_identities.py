@@ -16,7 +16,8 @@ from helpers import (
     identity,
     server_context,
 )
-from refusals12 import TLS12_ALONE
+from refusals import assert_refuses
+from refusals12 import TLS12_ALONE, client_of
 from resumed_pairs import assert_resumed, joined
 from resumed_pairs12 import client_with, refusal_of
 from scripted12_keys import schemes_of
@@ -34,6 +35,8 @@ from fasths import (
     Verify,
 )
 from fasths.crypto.raw_public_keys import public_key_of
+from fasths.wire.codes import ClientCertificateType
+from fasths.wire.errors import HandshakeFailure
 
 CURVES = {"ecdsa": "secp256r1", "ecdsa384": "secp384r1", "ecdsa521": "secp521r1"}
 KEY_TYPES = [*CURVES, "rsa", "rsa-pss", "ed25519", "ed448"]
@@ -468,3 +471,21 @@ def test_raw_public_key_of_a_client_of_a_server_with_certificates() -> None:
     assert pair.client.peer_certificates == identity().certificates
     plain = pair_of(client, server_with(verify=Verify.REQUIRED))
     assert plain.server.peer_certificates == identity().certificates
+
+
+def test_identity_of_a_callback_that_the_server_does_not_take() -> None:
+    """RFC 5246, 7.4.6: of a type that CertificateRequest has."""
+    peer = client_of(
+        {"identity_callback": lambda request: certified("ecdsa")},
+        request_certificate=True,
+        certificate_types=bytes((ClientCertificateType.rsa_sign,)),
+    )
+    assert_refuses(peer, HandshakeFailure, peer.handshake)
+
+
+def test_identity_of_a_callback_that_the_client_does_not_take() -> None:
+    server = server_with(identities=(), identity_callback=lambda request: certified("rsa"))
+    client = any_client(cipher_suites=[CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256])
+    error = refusal_of(client, server, True)
+    assert isinstance(error, HandshakeFailure)
+    assert "has a key" in error.reason
