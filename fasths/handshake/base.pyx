@@ -329,6 +329,7 @@ cdef class Handshake:
     cdef int show_identity(self, object identity) except -1:
         """Certificate and CertificateVerify of a client, in the way of its version; None: an empty
         Certificate."""
+        # Abstract: each version's clients have one.
         raise NotImplementedError
 
     cdef int ask_for_signature(self, bytes content, Continuation continuation) except -1:
