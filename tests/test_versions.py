@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from helpers import (
 )
 from refusals import (
     assert_established,
+    assert_peer_alert,
     assert_refuses,
     client_of,
     credential,
@@ -27,13 +29,23 @@ from resumed_pairs import assert_resumed, joined, offered, session_of
 from scripted12_peer import Session12
 from scripted_keys import SUITES
 from scripted_messages import parse_message, u8, u16, vector
-from scripted_peer import all_of, put, with_extension, without_extension
+from scripted_peer import (
+    Refused,
+    Silence,
+    all_of,
+    before,
+    put,
+    with_extension,
+    without_extension,
+)
 from scripted_psk import Psk
 
 import fasths
 from fasths import (
     LATER,
+    AlertDescription,
     CipherSuite,
+    ContentType,
     ExtensionType,
     HandshakeType,
     MemorySessionStore,
@@ -724,3 +736,19 @@ def test_ticket_of_tls12_does_not_resume_tls13(server: str, kind: str) -> None:
         assert peer.connection.version is TLS13
         assert peer.connection.session_reused is False
         assert_established(peer)
+
+
+def test_warning_is_none_once_a_hello_retry_request_has_said_the_version() -> None:
+    """RFC 8446, 6.2: in TLS 1.3 the level of an alert says nothing."""
+
+    def warn(peer: Any) -> None:
+        peer.send_record(ContentType.alert, bytes((1, AlertDescription.unrecognized_name)))
+
+    peer = client_of(
+        allowed("1.2 and 1.3"),
+        at={"server_hello": before(warn)},
+        retry=int(NamedGroup.secp256r1),
+    )
+    with contextlib.suppress(Refused, Silence):
+        peer.handshake()
+    assert_peer_alert(peer, AlertDescription.unrecognized_name)

@@ -373,6 +373,8 @@ cdef class ClientHandshake(Handshake13):
         elif hello.cookie is None:
             raise IllegalParameter("HelloRetryRequest changes nothing")
         self.retried = True
+        # RFC 8446, 4.1.4: it stays at this version.
+        self.outcome.version = VERSION_TLSv1_3
         self.retry_group = max(hello.group, 0)
         self.restart_transcript(self.client_hello, message)
         # RFC 8446, 4.2.10: that rejects early data; the next ClientHello is not protected.
