@@ -9,6 +9,7 @@
 
 from collections import deque
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint8_t, uint64_t
@@ -196,6 +197,7 @@ cdef class Engine:
 
     cdef int go_on(self, int wait) except -1:
         """Carry out what a step, or its end, asks for; NONE, or the code it is suspended with."""
+        cdef bint has_sent_all
         cdef bint was_suspended = self.suspended
         if self.handshake.heir is not None:
             self.begin_version()
@@ -216,7 +218,12 @@ cdef class Engine:
             self.complete = True
             self.established = not self.canceled
             self.handshake = self.handshake.successor()
+            has_sent_all = self.writer.is_empty()
             self.carry_out()
+            if has_sent_all and self.config.session_tickets_with_data:
+                # A server's tickets go with what it sends next. A client that wants neither may
+                # have closed, and would answer with a reset.
+                self.writer.hold()
             self.inform("handshake done", "resumed" if self.outcome.resumed else "full")
         return NONE
 
@@ -482,6 +489,20 @@ cdef class Engine:
     cpdef object space(self):
         """A writable buffer for received bytes; tell filled() how many arrived."""
         return self.reader.space()
+
+    cdef Py_ssize_t room_at(self, char** at) except -1:
+        """How much space() there is, and where, for who receives without a view."""
+        cdef Py_ssize_t room = self.reader.room()
+        at[0] = PyByteArray_AS_STRING(self.reader.buffer) + self.reader.end
+        return room
+
+    cpdef object space_for_record(self):
+        """As space(), but for the header of the record that is awaited, or the rest of it."""
+        return self.reader.space_for_record()
+
+    cpdef object space_for_content(self):
+        """The same where the header is there and the rest is not, or None."""
+        return self.reader.space_for_content()
 
     cpdef int filled(self, Py_ssize_t size) except -1:
         """The transport brought `size` bytes, at least one, into space()."""

@@ -15,6 +15,7 @@ cdef class Connection(Negotiated):
     # Why the BIO cannot be written to, where that showed while reading.
     cdef object _broken
     cdef bint _flushing
+    cdef bint _read_ahead
     cdef bint _unflushed
     # Whether the BIO may hold what is written until it is flushed.
     cdef bint _holds_writes
@@ -35,6 +36,7 @@ cdef class Connection(Negotiated):
     cdef int _fetch(self) except -2
     cdef bint _flush(self, bint reading=*) except -1
     cdef bint _fill(self) except -1
+    cdef _space(self)
     cdef _want(self, bio, otherwise)
     cdef bint _write_failed(self, error, bint reading) except -1
     cdef _look_for_alert(self)

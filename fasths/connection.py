@@ -63,6 +63,9 @@ class Connection(Negotiated):
     connection goes on: ("handshake started", "client" or "server"), ("suspended", the name of the
     code that waits for the application), ("resumed", ""), ("handshake done", "full" or "resumed"),
     ("alert sent" or "alert received", its name). user_data: what Requests of this connection carry.
+    read_ahead: whether as much is taken out of the transport as there is. Without it, as with
+    OpenSSL by default, it is one record at a time, in two reads: for programs that wait until the
+    transport has more, or that go on with it in the clear after shutdown().
 
     A Connection may be used by one thread at a time.
 
@@ -79,6 +82,7 @@ class Connection(Negotiated):
         message_callback: MessageCallback | None = None,
         info_callback: InfoCallback | None = None,
         user_data: object = None,
+        read_ahead: bool = True,
     ) -> None:
         if not isinstance(context, Context):
             raise TypeError("context must be a fasths.Context")
@@ -90,6 +94,7 @@ class Connection(Negotiated):
         self._message_callback = message_callback
         self._info_callback = info_callback
         self._user_data = user_data
+        self._read_ahead = bool(read_ahead)
         self._session: Session | None = None
         self._engine: Engine | None = None
         # The code of the last call, and an error that is the program's own and does not stick.
@@ -683,7 +688,7 @@ class Connection(Negotiated):
             if read == bio.read_into and not getattr(bio, "pending", 0):
                 return
             try:
-                count = read(engine.space())
+                count = read(self._space())
             except OSError:
                 return
             if count <= 0:
@@ -696,7 +701,12 @@ class Connection(Negotiated):
         assert engine is not None
         bio = self._read_bio
         try:
-            count = bio.read_into(engine.space())
+            count = bio.read_into(self._space())
+            if count > 0 and not self._read_ahead:
+                engine.filled(count)
+                space = engine.space_for_content()
+                if space is None or (count := bio.read_into(space)) < 0:
+                    return True
         except OSError as error:
             engine.transport_raised(error)
             self._set_error_code()
@@ -711,6 +721,11 @@ class Connection(Negotiated):
         engine.nothing_arrived()
         self._want(bio, WANT_READ)
         return False
+
+    def _space(self) -> memoryview:
+        engine = self._engine
+        assert engine is not None
+        return engine.space() if self._read_ahead else engine.space_for_record()
 
     def _want(self, bio: BIO, otherwise: SSLErrorCode) -> None:
         """Set the code for an operation that the BIO asks to be retried."""

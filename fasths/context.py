@@ -141,6 +141,9 @@ class Context:
 
     session_tickets: how many tickets a server sends after a full handshake; in TLS 1.2 that is one,
         or a session id. 0: nothing is resumed.
+    session_tickets_with_data: whether in TLS 1.3 a server's tickets go with what it sends first
+        after the handshake, be it close_notify, and not by themselves. That is one send less; and a
+        client that closes without reading does not answer them with a reset.
     session_lifetime: how many seconds they can be used for; ticket_keys must accept them as long.
     ticket_keys: the keys that seal them; None: keys of this Context alone.
     session_store: where a server's sessions are kept, if there are no ticket_keys; with them, what
@@ -217,6 +220,7 @@ class Context:
         trusted_public_keys: Iterable[bytes] = (),
         verified_chain_cache: int = 1024,
         session_tickets: int = 2,
+        session_tickets_with_data: bool = False,
         session_lifetime: int = 7200,
         ticket_keys: TicketKeys | None = None,
         session_store: SessionStore | None = None,
@@ -321,6 +325,9 @@ class Context:
                 verify_callback=_callback(verify_callback, "verify_callback"),
                 psk_callback=_callback(psk_callback, "psk_callback"),
                 session_tickets=_whole(session_tickets, "session_tickets", 0, 255),
+                session_tickets_with_data=_flag(
+                    session_tickets_with_data, "session_tickets_with_data"
+                ),
                 ticket_keys=ticket_keys,
                 session_store=self.session_store,
                 session_cache=session_cache,

@@ -64,6 +64,12 @@ class Negotiated:
         return SignatureScheme(code) if code else None
 
     @property
+    def client_signature_scheme(self) -> SignatureScheme | None:
+        """The scheme of the client's last signature, or None where it has made none."""
+        code = 0 if self._engine is None else self._engine.outcome.client_signature_scheme
+        return SignatureScheme(code) if code else None
+
+    @property
     def alpn_protocol(self) -> str | None:
         """The application protocol (RFC 7301), or None."""
         name = None if self._engine is None else self._engine.outcome.protocol_name

@@ -42,6 +42,7 @@ DEFAULTS = {
     "certificate_compression": (),
     "trusted_public_keys": frozenset(),
     "session_tickets": 2,
+    "session_tickets_with_data": False,
     "session_lifetime": 7200,
     "session_cache": None,
     "external_psks": (),
@@ -140,7 +141,10 @@ def test_early_data_window_of_a_wrong_type_is_refused(wrong):
 # --- Flags and callbacks
 
 of_flags = of_options(
-    "post_handshake_auth", "dynamic_record_sizing", "require_extended_master_secret"
+    "post_handshake_auth",
+    "dynamic_record_sizing",
+    "require_extended_master_secret",
+    "session_tickets_with_data",
 )
 
 

@@ -155,6 +155,7 @@ def configuration(**changes: object) -> Configuration:
         "verify_callback": None,
         "psk_callback": None,
         "session_tickets": 0,
+        "session_tickets_with_data": False,
         "ticket_keys": None,
         "session_store": MemorySessionStore(),
         "session_cache": None,

@@ -324,6 +324,7 @@ cdef class Handshake:
         if choice is None:
             return self.show_identity(None)
         self.identity, self.signature_scheme = choice
+        self.outcome.client_signature_scheme = self.signature_scheme
         return self.show_identity(self.identity)
 
     cdef int show_identity(self, object identity) except -1:

@@ -60,6 +60,7 @@ cdef class Configuration:
     cdef readonly object psk_callback
     # Resumption and pre-shared keys.
     cdef readonly int session_tickets
+    cdef readonly bint session_tickets_with_data
     cdef readonly object ticket_keys
     cdef readonly object session_store
     cdef readonly object session_cache

@@ -39,6 +39,7 @@ class Configuration:
     verify_callback: Callable[[VerificationRequest], object] | None
     psk_callback: Callable[[PSKRequest], object] | None
     session_tickets: int
+    session_tickets_with_data: bool
     ticket_keys: TicketKeys | None
     session_store: SessionStore
     session_cache: SessionCache | None
@@ -81,6 +82,7 @@ class Configuration:
         verify_callback: Callable[[VerificationRequest], object] | None,
         psk_callback: Callable[[PSKRequest], object] | None,
         session_tickets: int,
+        session_tickets_with_data: bool,
         ticket_keys: TicketKeys | None,
         session_store: SessionStore,
         session_cache: SessionCache | None,

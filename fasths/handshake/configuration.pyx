@@ -94,6 +94,7 @@ cdef class Configuration:
         verify_callback,
         psk_callback,
         session_tickets,
+        session_tickets_with_data,
         ticket_keys,
         session_store,
         session_cache,
@@ -152,6 +153,7 @@ cdef class Configuration:
         self.verify_callback = verify_callback
         self.psk_callback = psk_callback
         self.session_tickets = session_tickets
+        self.session_tickets_with_data = session_tickets_with_data
         self.ticket_keys = ticket_keys
         self.session_store = session_store
         self.session_cache = session_cache

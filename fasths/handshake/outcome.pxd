@@ -12,6 +12,7 @@ cdef class Outcome:
     cdef readonly int version
     cdef readonly int group
     cdef readonly int signature_scheme
+    cdef readonly int client_signature_scheme
     cdef readonly bytes protocol_name
     cdef readonly str server_name
     cdef readonly str hostname

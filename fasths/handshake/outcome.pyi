@@ -10,6 +10,7 @@ class Outcome:
     version: int
     group: int
     signature_scheme: int
+    client_signature_scheme: int
     protocol_name: bytes | None
     server_name: str | None
     # None until the peer has shown something.

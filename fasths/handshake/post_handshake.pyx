@@ -277,7 +277,7 @@ cdef int read_certificate(PostHandshake self, bytes message) except -1:
 
 
 cdef int read_certificate_verify(PostHandshake self, bytes message) except -1:
-    self.read_peer_signature(message)
+    self.outcome.client_signature_scheme = self.read_peer_signature(message)
     self.state = WAIT_FINISHED
     return WAIT_NOTHING
 

@@ -409,6 +409,7 @@ cdef int read_certificate_verify(ServerHandshake12 self, bytes message) except -
     self.check_signature(
         certificate_verify.algorithm, certificate_verify.signature, b"".join(self.messages)
     )
+    self.outcome.client_signature_scheme = certificate_verify.algorithm
     self.accept_peer()
     self.messages = None
     self.add(message)

@@ -590,7 +590,7 @@ cdef int read_certificate(ServerHandshake self, bytes message) except -1:
 
 
 cdef int read_certificate_verify(ServerHandshake self, bytes message) except -1:
-    self.read_peer_signature(message)
+    self.outcome.client_signature_scheme = self.read_peer_signature(message)
     self.accept_peer()
     self.state = WAIT_FINISHED
     return WAIT_MESSAGE

@@ -64,6 +64,26 @@ cdef class RecordReader:
             return memoryview(self.buffer)
         return memoryview(self.buffer)[self.end:]
 
+    cdef object space_for_record(self):
+        """As space(), but for no byte behind the record that is awaited: for its header, or for
+        what is missing of its content."""
+        cdef object space
+        self.room()
+        space = self.space_for_content()
+        if space is None:
+            return memoryview(self.buffer)[self.end:max(RECORD_HEADER, self.end + 1)]
+        return space
+
+    cdef object space_for_content(self):
+        """The same where the header is there and content is missing, or None."""
+        cdef uint8_t* record
+        cdef Py_ssize_t size
+        if self.buffer is None or self.start or self.end < RECORD_HEADER:
+            return None
+        record = <uint8_t*> PyByteArray_AS_STRING(self.buffer)
+        size = RECORD_HEADER + ((record[3] << 8) | record[4])
+        return memoryview(self.buffer)[self.end:size] if size > self.end else None
+
     cdef int filled(self, Py_ssize_t size) except -1:
         if (
             size < 0

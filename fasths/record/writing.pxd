@@ -21,6 +21,8 @@ cdef class RecordWriter:
     cdef bytes outgoing
     cdef Py_ssize_t taken
     cdef list queued
+    # They wait for others to go with.
+    cdef bint held
 
     cdef int add_handshake(self, bytes message) except -1
     cdef int close_flight(self) except -1
@@ -36,6 +38,7 @@ cdef class RecordWriter:
     cdef int add_change_cipher_spec(self) except -1
     cdef int append(self, bytes records) except -1
     cdef int discard(self) except -1
+    cdef int hold(self) except -1
     cdef bint is_empty(self) noexcept
     cdef object pending(self)
     cdef int take(self, Py_ssize_t size) except -1

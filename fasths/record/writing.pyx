@@ -152,6 +152,7 @@ cdef class RecordWriter:
             self.queued = [records]
         else:
             self.queued.append(records)
+        self.held = False
         return 0
 
     cdef int discard(self) except -1:
@@ -160,13 +161,22 @@ cdef class RecordWriter:
         self.outgoing = None
         self.queued = None
         self.taken = 0
+        self.held = False
+        return 0
+
+    cdef int hold(self) except -1:
+        """Keep what there is until more is added."""
+        self.held = self.outgoing is not None
         return 0
 
     cdef bint is_empty(self) noexcept:
-        return self.outgoing is None
+        """Whether there is nothing that the transport is to take now."""
+        return self.outgoing is None or self.held
 
     cdef object pending(self):
-        """All that the transport has not taken, in one piece, or None."""
+        """All that the transport is to take, in one piece, or None."""
+        if self.held:
+            return None
         if self.queued is not None:
             self.outgoing = self.outgoing[self.taken:] + b"".join(self.queued)
             self.queued = None

@@ -166,8 +166,10 @@ class PeerAlert(TLSError):
         return self.reason
 
 
-class TransportError(TLSError):
+class TransportError(TLSError, ConnectionResetError):
     """The transport ended without close_notify, or raised.
+
+    Programs expect an OSError where a peer just goes; most of them name this one.
 
     os_error: the OSError that a BIO raised, or None where the transport just ended.
     """
