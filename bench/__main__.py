@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.cases import ROWS, Row, select_rows
+from bench.cases import AIO_NAMES, ROWS, Row, select_rows
 from bench.certificates import Credentials, make_credentials
 from bench.environment import busy, environment
 from bench.job import Job, run_worker
@@ -19,8 +19,12 @@ _EPILOGUE = (
     "rows: "
     + ", ".join(row.name for row in ROWS)
     + "; a kind (handshake, bulk) names all \
-of its rows."
+of its rows, asyncio those on asyncio."
 )
+
+
+# Those on asyncio are only in the rows there.
+_STACKS = tuple(dict.fromkeys([*NAMES, *AIO_NAMES]))
 
 
 class Effort(NamedTuple):
@@ -39,6 +43,9 @@ _FULL = {
     "bulk": Effort(80, 0, 4, 0),
     "memory": Effort(5, 0, 0, 400),
     "sockets": Effort(12, 100, 0, 0),
+    "asyncio-echo": Effort(40, 400, 0, 0),
+    "asyncio-connections": Effort(30, 40, 0, 0),
+    "asyncio-memory": Effort(3, 0, 0, 200),
 }
 _QUICK = {
     "handshake": Effort(30, 10, 0, 0),
@@ -46,6 +53,9 @@ _QUICK = {
     "bulk": Effort(12, 0, 2, 0),
     "memory": Effort(2, 0, 0, 200),
     "sockets": Effort(3, 80, 0, 0),
+    "asyncio-echo": Effort(6, 200, 0, 0),
+    "asyncio-connections": Effort(5, 20, 0, 0),
+    "asyncio-memory": Effort(1, 0, 0, 100),
 }
 
 
@@ -53,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures fasths beside the standard library's ssl and pyOpenSSL, in turns, "
-        "and a handshake also beside the crypto floor: its cryptographic primitives alone.",
+        "a handshake also beside the crypto floor: its cryptographic primitives alone, and "
+        "asyncio also beside aiofastnet, all on uvloop, too.",
         epilog=_EPILOGUE,
     )
     parser.add_argument(
@@ -62,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stacks",
         metavar="NAME[,NAME]",
-        default=",".join(NAMES),
-        help=f"compare only these stacks (default: {','.join(NAMES)})",
+        default=",".join(_STACKS),
+        help=f"compare only these stacks (default: {','.join(_STACKS)})",
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of every row")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller rounds: seconds")
@@ -81,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         rows = select_rows(options.rows.split(",") if options.rows else [])
     except ValueError as error:
         parser.error(str(error))
-    if unknown := set(stacks) - set(NAMES):
+    if unknown := set(stacks) - set(_STACKS):
         parser.error(f"no stack is called {', '.join(sorted(unknown))}")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds takes a positive number")
@@ -126,6 +137,8 @@ def _job(
     effort = (_QUICK if quick else _FULL)[row.kind]
     if rounds is not None:
         effort = effort._replace(rounds=rounds)
+    names = AIO_NAMES if row.is_on_asyncio else NAMES
+    stacks = tuple(name for name in names if name in stacks)
     return Job(row.name, stacks, credentials, **effort._asdict())
 
 

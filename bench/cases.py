@@ -21,19 +21,23 @@ X25519MLKEM768 = 0x11EC
 GROUP_NAMES = {X25519: "x25519", X25519MLKEM768: "X25519MLKEM768"}
 # The same groups under the names that OpenSSL's configuration takes.
 OPENSSL_GROUPS = {P256: "P-256", X25519: "X25519", X25519MLKEM768: "X25519MLKEM768"}
+# Who is compared on asyncio, and on which loops.
+AIO_NAMES = ("fasths.aio", "fasths.ssl", "ssl", "aiofastnet")
+LOOPS = ("asyncio", "uvloop")
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of the comparison.
 
-    kind: which measurement (handshake, client-hello, bulk, memory, sockets). differs: what is not
-    as the report's preamble says. leaf: the key of the server's certificate. mutual: the server
-    requires a certificate of its clients. resumed: each handshake resumes the one before, or
-    under TLS 1.2 one that all of a round resume; with session_ids the server keeps that session,
-    otherwise it comes in a ticket.
+    kind: which measurement (handshake, client-hello, bulk, memory, sockets, asyncio-echo,
+    asyncio-connections, asyncio-memory). differs: what is not as the report's preamble says.
+    leaf: the key of the server's certificate. mutual: the server requires a certificate of its
+    clients. resumed: each handshake resumes the one before, or under TLS 1.2 one that all of a
+    round resume; with session_ids the server keeps that session, otherwise it comes in a ticket.
     cached_chains: fasths has its verified-chain cache, which it has by default, and its peers lack.
-    write_size: bytes per write of a bulk row.
+    write_size: bytes per write of a bulk row, or per message of an echo on asyncio. connections:
+    how many echo at once. streams: they are asyncio's streams instead of protocols.
     """
 
     name: str
@@ -48,6 +52,12 @@ class Row:
     session_ids: bool = False
     cached_chains: bool = False
     write_size: int = 0
+    connections: int = 1
+    streams: bool = False
+
+    @property
+    def is_on_asyncio(self) -> bool:
+        return self.kind.startswith("asyncio-")
 
     @property
     def suite(self) -> str:
@@ -96,6 +106,10 @@ _RESUMED = (
 _MEMORY = (
     "fasths has its verified-chain cache, as it does by default: connections with one server share "
     "its certificates"
+)
+_AIO_CACHED = (
+    "fasths finds each chain in its verified-chain cache, as it does by default where it has "
+    "verified it before; its peers have no such cache and verify it afresh"
 )
 _TLS12 = f"TLS 1.2, {_TLS12_SUITES['ecdsa']}"
 _TLS12_RSA = f"TLS 1.2, {_TLS12_SUITES['rsa']}"
@@ -237,13 +251,65 @@ ROWS = (
         cached_chains=True,
     ),
     Row("sockets", "sockets", "Full handshakes over loopback TCP, one process a side"),
+    Row(
+        "asyncio-echo-1k",
+        "asyncio-echo",
+        "asyncio: echo of 1 KiB messages, one connection",
+        write_size=1024,
+    ),
+    Row(
+        "asyncio-echo-1k-many",
+        "asyncio-echo",
+        "asyncio: echo of 1 KiB messages, 20 connections at once",
+        write_size=1024,
+        connections=20,
+    ),
+    Row(
+        "asyncio-echo-64k",
+        "asyncio-echo",
+        "asyncio: echo of 64 KiB messages, one connection",
+        write_size=64 * 1024,
+    ),
+    Row(
+        "asyncio-streams-1k",
+        "asyncio-echo",
+        "asyncio: echo of 1 KiB messages, one connection, streams",
+        write_size=1024,
+        streams=True,
+    ),
+    Row(
+        "asyncio-connections",
+        "asyncio-connections",
+        "asyncio: connect, full handshake, one byte each way, close",
+    ),
+    Row(
+        "asyncio-connections-cached",
+        "asyncio-connections",
+        "asyncio: connect, full handshake, one byte each way, close, chain known",
+        _AIO_CACHED,
+        cached_chains=True,
+    ),
+    Row(
+        "asyncio-memory",
+        "asyncio-memory",
+        "asyncio: memory of an idle pair of connections",
+        _MEMORY,
+        cached_chains=True,
+    ),
 )
 
 
 def select_rows(patterns: Sequence[str]) -> list[Row]:
-    """The rows that `patterns` name, whole ("bulk-1k") or by kind ("bulk"); all for none."""
+    """The rows that `patterns` name; all for none.
+
+    A pattern is a whole name ("bulk-1k"), a kind ("bulk"), or "asyncio" for all kinds there.
+    """
     for pattern in patterns:
-        if not any(pattern in (row.name, row.kind) for row in ROWS):
+        if not any(_is_meant(row, pattern) for row in ROWS):
             known = ", ".join(dict.fromkeys([*(r.kind for r in ROWS), *(r.name for r in ROWS)]))
             raise ValueError(f"no row is called {pattern!r}; there are: {known}")
-    return [row for row in ROWS if not patterns or row.name in patterns or row.kind in patterns]
+    return [row for row in ROWS if not patterns or any(_is_meant(row, each) for each in patterns)]
+
+
+def _is_meant(row: Row, pattern: str) -> bool:
+    return pattern in (row.name, row.kind) or (pattern == "asyncio" and row.is_on_asyncio)

@@ -17,6 +17,8 @@ def environment() -> dict[str, str]:
         "cryptography": f"{_package('cryptography')} ({_cryptography_openssl()})",
         "ssl": ssl.OPENSSL_VERSION,
         "pyOpenSSL": _package("pyOpenSSL"),
+        "uvloop": _package("uvloop"),
+        "aiofastnet": _package("aiofastnet"),
     }
 
 

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 from functools import partial
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.cases import GROUP_NAMES, SUITE_CODES, TLS_1_2, TLS_1_3, Row
 from bench.floor import Floor
@@ -19,6 +19,7 @@ from bench.server_hello import (
 )
 from bench.stacks import Stack, Unavailable, fresh_session, make_stack
 
+T = TypeVar("T")
 COLUMNS = [Column(name, "us", lower_is_better=True) for name in ("both", "client", "server")]
 _VERSIONS = {TLS_1_2: "TLS 1.2", TLS_1_3: "TLS 1.3"}
 
@@ -102,7 +103,7 @@ def measure(job: Job) -> Result:
     return result
 
 
-def rotating(names: list[str], rounds: int) -> Iterator[str]:
+def rotating(names: list[T], rounds: int) -> Iterator[T]:
     """All names in each round, each round beginning with the next: no stack always follows another
     that leaves it the caches in the same state."""
     for number in range(rounds):

@@ -36,7 +36,8 @@ class Job:
     """What a worker is told.
 
     rounds: how often the stacks take turns. batch: handshakes, or ClientHellos, in a round.
-    megabytes: data in a bulk round. pairs: connections that a memory round holds at once.
+    Or round trips, or connections. megabytes: data in a bulk round. pairs: connections that a
+    memory round holds at once. loop: of a process that has only one.
     """
 
     row_name: str
@@ -46,6 +47,7 @@ class Job:
     batch: int
     megabytes: float
     pairs: int
+    loop: str = ""
 
     @property
     def row(self) -> Row:

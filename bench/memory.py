@@ -18,7 +18,7 @@ from bench.results import Column, Result
 from bench.stacks import Unavailable, established_pair, make_stack
 
 COLUMNS = [Column("pair", "KB", lower_is_better=True)]
-_STATM = Path("/proc/self/statm")
+STATM = Path("/proc/self/statm")
 _MESSAGE = b"ping"
 _NOTE = "1 KB is 1024 bytes of resident set; each pair has exchanged one small message either way"
 
@@ -26,7 +26,7 @@ _NOTE = "1 KB is 1024 bytes of resident set; each pair has exchanged one small m
 def measure(job: Job) -> Result:
     """Every stack in processes of its own, in turns."""
     result = Result(job.row_name, COLUMNS)
-    if not _STATM.exists():
+    if not STATM.exists():
         result.skipped = dict.fromkeys(job.stacks, "needs /proc/self/statm, which Linux has")
         return result
     for name in usable_stacks(job, result):
@@ -42,9 +42,9 @@ def _for_one_stack(job: Job, name: str) -> Job:
     return replace(job, stacks=(name,))
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     gc.collect()
-    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def kilobytes_per_pair(job: Job) -> float:
@@ -55,12 +55,12 @@ def kilobytes_per_pair(job: Job) -> float:
     first = job.pairs // 4
     for number in range(first + job.pairs):
         if number == first:
-            before = _resident_bytes()
+            before = resident_bytes()
         client, server = pair = established_pair(stack)
         stack.transfer(client, server, _MESSAGE, 1)
         stack.transfer(server, client, _MESSAGE, 1)
         pairs.append(pair)
-    return (_resident_bytes() - before) / job.pairs / 1024
+    return (resident_bytes() - before) / job.pairs / 1024
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ _UNITS = {
     "GB/s": "GB/s through both ends",
     "KB": "KB",
     "/s": "handshakes per second",
+    "trips/s": "round trips per second",
+    "conn/s": "connections per second",
 }
 _WIDTH = 98
 
@@ -22,6 +24,7 @@ def preamble(environment: dict[str, str], warning: str | None) -> str:
         f"fasths beside its peers: {environment['machine']}",
         f"{environment['python']}; cryptography {environment['cryptography']}; "
         f"ssl with {environment['ssl']}; pyOpenSSL {environment['pyOpenSSL']}; "
+        f"uvloop {environment['uvloop']}; aiofastnet {environment['aiofastnet']}; "
         f"fasths {environment['fasths']}",
     ]
     settings = (
@@ -64,33 +67,39 @@ def _grid(result: Result, unit: str) -> Iterator[str]:
         return
     columns = result.columns
     heading = [unit] if len(columns) == 1 else [column.name for column in columns]
-    lines = [["", *heading, "fasths is" if len(result.samples) > 1 else ""]]
+    references = [name for name in result.references if name in result.samples]
+    compared = len(result.samples) > 1
+    lines = [["", *heading, *(f"{name} is" if compared else "" for name in references)]]
     for stack in result.samples:
         figures = [_figure(result, stack, column) for column in columns]
-        lines.append([stack, *figures, _advantages(result, stack)])
+        ratios = [_advantages(result, stack, name) for name in references]
+        lines.append([stack, *figures, *ratios])
     over = [result.over_floor(column.name) for column in columns]
     if any(over):
-        lines.append(["fasths over floor", *map(_percent, over), ""])
+        lines.append(["fasths over floor", *map(_percent, over), *("" for _ in references)])
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     if len(columns) > 1:
         yield " " * (widths[0] + 5) + unit
-    for name, *figures, last in lines:
-        padded = [cell.rjust(width) for cell, width in zip(figures, widths[1:-1], strict=True)]
-        yield ("  " + "   ".join([name.ljust(widths[0]), *padded, last])).rstrip()
+    for name, *cells in lines:
+        padded = [
+            cell.rjust(width) if number < len(columns) else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(cells, widths[1:], strict=True))
+        ]
+        yield ("  " + "   ".join([name.ljust(widths[0]), *padded])).rstrip()
 
 
 def _figure(result: Result, stack: str, column: Column) -> str:
     if column.name not in result.samples[stack]:
         return ""
     best, median = result.best(stack, column.name), result.median(stack, column.name)
-    digits = {"us": 1, "GB/s": 2, "KB": 1, "/s": 0}[column.unit]
+    digits = {"us": 1, "GB/s": 2, "KB": 1, "/s": 0, "trips/s": 0, "conn/s": 0}[column.unit]
     return f"{best:,.{digits}f} ({median:,.{digits}f})"
 
 
-def _advantages(result: Result, stack: str) -> str:
-    if stack in ("fasths", FLOOR):
+def _advantages(result: Result, stack: str, reference: str) -> str:
+    if stack in (*result.references, FLOOR):
         return ""
-    ratios = [result.advantage(column.name, over=stack) for column in result.columns]
+    ratios = [result.advantage(column.name, stack, reference) for column in result.columns]
     words = "as small" if result.columns[0].unit == "KB" else "as fast"
     shown = [f"{ratio['best']:.2f}x" for ratio in ratios if ratio is not None]
     return " ".join([*shown, words]) if shown else ""

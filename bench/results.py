@@ -23,13 +23,17 @@ class Column:
 
 @dataclass
 class Result:
-    """A row's figures: samples[stack][column] has one entry per round."""
+    """A row's figures: samples[stack][column] has one entry per round.
+
+    references: whose figures the others' are compared with.
+    """
 
     row: str
     columns: list[Column]
     samples: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    references: tuple[str, ...] = ("fasths",)
 
     def add(self, stack: str, **figures: float) -> None:
         """Note one round's figures of a stack."""
@@ -75,7 +79,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """The figures, with what the report derives from them."""
         names = [column.name for column in self.columns]
-        peers = [stack for stack in self.samples if stack not in ("fasths", FLOOR)]
+        peers = [stack for stack in self.samples if stack not in (*self.references, FLOOR)]
         return {
             "row": self.row,
             "columns": [asdict(column) for column in self.columns],
@@ -90,14 +94,19 @@ class Result:
                 }
                 for stack, columns in self.samples.items()
             },
-            "fasths_is_better_by": {
-                peer: {name: self.advantage(name, peer) for name in names} for peer in peers
+            **{
+                f"{reference}_is_better_by": {
+                    peer: {name: self.advantage(name, peer, reference) for name in names}
+                    for peer in peers
+                }
+                for reference in self.references
             },
             "fasths_over_floor_percent": {
                 name: percent for name in names if (percent := self.over_floor(name)) is not None
             },
             "skipped": self.skipped,
             "notes": self.notes,
+            "references": self.references,
         }
 
     @classmethod
@@ -111,4 +120,5 @@ class Result:
             },
             skipped=data["skipped"],
             notes=data["notes"],
+            references=tuple(data["references"]),
         )

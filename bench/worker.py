@@ -3,7 +3,7 @@
 import json
 import sys
 
-from bench import bulk, client_hello, handshake, memory, sockets
+from bench import aio, aio_memory, bulk, client_hello, handshake, memory, sockets
 from bench.job import Job
 
 MEASURES = {
@@ -12,6 +12,9 @@ MEASURES = {
     "bulk": bulk.measure,
     "memory": memory.measure,
     "sockets": sockets.measure,
+    "asyncio-echo": aio.measure,
+    "asyncio-connections": aio.measure,
+    "asyncio-memory": aio_memory.measure,
 }
 
 

@@ -69,11 +69,13 @@ class StdlibStack:
     """A client and a server SSLContext."""
 
     version = ssl.OPENSSL_VERSION
+    # A module that stands in for ssl has its own.
+    context_class: type[ssl.SSLContext] = ssl.SSLContext
     deviations: tuple[str, ...] = ()
 
     def __init__(self, row: Row, credentials: Credentials) -> None:
-        self.client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.client_context = self.context_class(ssl.PROTOCOL_TLS_CLIENT)
+        self.server_context = self.context_class(ssl.PROTOCOL_TLS_SERVER)
         for context in (self.client_context, self.server_context):
             context.minimum_version = ssl.TLSVersion(row.version)
             context.maximum_version = ssl.TLSVersion(row.version)
