@@ -72,8 +72,10 @@ cdef class Engine:
     cdef int end_handshake(self) except -1
     cpdef object space(self)
     cdef Py_ssize_t room_at(self, char** at) except -1
-    cpdef object space_for_record(self)
-    cpdef object space_for_content(self)
+    cpdef Py_ssize_t room(self) except -1
+    cpdef Py_ssize_t missing(self) except -1
+    cpdef Py_ssize_t missing_content(self) except -1
+    cpdef int append(self, object data) except -1
     cpdef int filled(self, Py_ssize_t size) except -1
     cpdef int nothing_arrived(self) except -1
     cdef int consume(self, Py_ssize_t size) except -1

@@ -496,13 +496,22 @@ cdef class Engine:
         at[0] = PyByteArray_AS_STRING(self.reader.buffer) + self.reader.end
         return room
 
-    cpdef object space_for_record(self):
-        """As space(), but for the header of the record that is awaited, or the rest of it."""
-        return self.reader.space_for_record()
+    cpdef Py_ssize_t room(self) except -1:
+        """How many bytes space() has, and append() takes."""
+        return self.reader.room()
 
-    cpdef object space_for_content(self):
-        """The same where the header is there and the rest is not, or None."""
-        return self.reader.space_for_content()
+    cpdef Py_ssize_t missing(self) except -1:
+        """How many of them belong to the record that is awaited: to its header, if that is not
+        whole, or to its content. At least 1."""
+        return self.reader.missing()
+
+    cpdef Py_ssize_t missing_content(self) except -1:
+        """The same where the header is whole, and 0 where it is not."""
+        return self.reader.missing_content()
+
+    cpdef int append(self, object data) except -1:
+        """The transport brought these bytes; in place of space() and filled()."""
+        return self.reader.append(data)
 
     cpdef int filled(self, Py_ssize_t size) except -1:
         """The transport brought `size` bytes, at least one, into space()."""

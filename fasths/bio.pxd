@@ -29,6 +29,6 @@ cdef class BufferedBIO:
 
 
 cdef class StreamBIO:
-    cdef object _stream
+    cdef readonly object stream
     cdef readonly bint should_read
     cdef readonly bint should_write

@@ -301,25 +301,25 @@ class StreamBIO:
     """An object with the read, write, pending and eof of the standard library's MemoryBIO."""
 
     def __init__(self, stream: object) -> None:
-        self._stream = stream
+        self.stream = stream
         self.should_read = False
         self.should_write = False
 
     def read_into(self, buffer: Buffer, /) -> int:
         view = memoryview(buffer)
         self.should_read = self.should_write = False
-        data = self._stream.read(len(view))  # type: ignore[attr-defined]
+        data = self.stream.read(len(view))  # type: ignore[attr-defined]
         if data:
             view[: len(data)] = data
             return len(data)
-        if getattr(self._stream, "eof", False):
+        if getattr(self.stream, "eof", False):
             return 0
         self.should_read = True
         return -1
 
     def write(self, data: bytes | memoryview, /) -> int:
         self.should_read = self.should_write = False
-        count = self._stream.write(data)  # type: ignore[attr-defined]
+        count = self.stream.write(data)  # type: ignore[attr-defined]
         if count is None or count < 0:
             self.should_write = True
             return -1
@@ -330,7 +330,7 @@ class StreamBIO:
 
     @property
     def pending(self) -> int:
-        return int(getattr(self._stream, "pending", 0))
+        return int(getattr(self.stream, "pending", 0))
 
     @property
     def wpending(self) -> int:
@@ -338,7 +338,7 @@ class StreamBIO:
 
     @property
     def eof(self) -> bool:
-        return bool(getattr(self._stream, "eof", False))
+        return bool(getattr(self.stream, "eof", False))
 
 
 # BIOs that pass on what is written at once, so that flushing them does nothing.

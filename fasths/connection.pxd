@@ -4,6 +4,8 @@ from fasths.negotiated cimport Negotiated
 cdef class Connection(Negotiated):
     cdef object _read_bio
     cdef object _write_bio
+    # What gives bytes, where it is not a BIO that fills a buffer.
+    cdef object _stream
     cdef object _message_callback
     cdef object _info_callback
     cdef object _user_data
@@ -37,6 +39,7 @@ cdef class Connection(Negotiated):
     cdef bint _flush(self, bint reading=*) except -1
     cdef bint _fill(self) except -1
     cdef _space(self)
+    cdef bint _fill_from_stream(self) except -1
     cdef _want(self, bio, otherwise)
     cdef bint _write_failed(self, error, bint reading) except -1
     cdef _look_for_alert(self)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fasths._core import Engine
-from fasths.bio import BIO, UNBUFFERED, as_bio
+from fasths.bio import BIO, UNBUFFERED, StreamBIO, as_bio
 from fasths.context import Context
 from fasths.crypto.verification import normalize_hostname
 from fasths.handshake.requests import Request
@@ -89,6 +89,7 @@ class Connection(Negotiated):
         self._context = context
         self._read_bio: BIO = as_bio(bio)
         self._write_bio: BIO = self._read_bio if write_bio is None else as_bio(write_bio)
+        self._stream = self._read_bio.stream if type(self._read_bio) is StreamBIO else None
         self._holds_writes = type(self._write_bio) not in UNBUFFERED
         self._hostname = None if server_hostname is None else normalize_hostname(server_hostname)
         self._message_callback = message_callback
@@ -359,7 +360,7 @@ class Connection(Negotiated):
         engine = self._engine
         assert engine is not None
         # What was opened and is still to be read lies in the same buffer.
-        if engine.available() or not getattr(self._read_bio, "pending", 0):
+        if not self._read_ahead or engine.available() or not getattr(self._read_bio, "pending", 0):
             return
         space = engine.space()
         if not space:
@@ -697,6 +698,8 @@ class Connection(Negotiated):
 
     def _fill(self) -> bool:
         """Read more into the engine; False with the code set where there is nothing now."""
+        if self._stream is not None:
+            return self._fill_from_stream()
         engine = self._engine
         assert engine is not None
         bio = self._read_bio
@@ -704,8 +707,7 @@ class Connection(Negotiated):
             count = bio.read_into(self._space())
             if count > 0 and not self._read_ahead:
                 engine.filled(count)
-                space = engine.space_for_content()
-                if space is None or (count := bio.read_into(space)) < 0:
+                if not engine.missing_content() or (count := bio.read_into(self._space())) < 0:
                     return True
         except OSError as error:
             engine.transport_raised(error)
@@ -725,7 +727,32 @@ class Connection(Negotiated):
     def _space(self) -> memoryview:
         engine = self._engine
         assert engine is not None
-        return engine.space() if self._read_ahead else engine.space_for_record()
+        return engine.space() if self._read_ahead else engine.space()[: engine.missing()]
+
+    def _fill_from_stream(self) -> bool:
+        """_fill() from what gives bytes, without buffers in between."""
+        engine = self._engine
+        assert engine is not None
+        stream = self._stream
+        try:
+            data = stream.read(engine.room() if self._read_ahead else engine.missing())
+            if data:
+                engine.append(data)
+                missing = 0 if self._read_ahead else engine.missing_content()
+                if missing and (data := stream.read(missing)):
+                    engine.append(data)
+                return True
+        except OSError as error:
+            engine.transport_raised(error)
+            self._set_error_code()
+            return False
+        if getattr(stream, "eof", False):
+            engine.end_of_transport()
+            self._code = SSL
+            return False
+        engine.nothing_arrived()
+        self._code = WANT_READ
+        return False
 
     def _want(self, bio: BIO, otherwise: SSLErrorCode) -> None:
         """Set the code for an operation that the BIO asks to be retried."""

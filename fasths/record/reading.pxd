@@ -27,8 +27,9 @@ cdef class RecordReader:
     cdef bint allow_plaintext_alert
 
     cdef object space(self)
-    cdef object space_for_record(self)
-    cdef object space_for_content(self)
+    cdef Py_ssize_t missing(self) except -1
+    cdef Py_ssize_t missing_content(self) except -1
+    cdef int append(self, object data) except -1
     cdef int filled(self, Py_ssize_t size) except -1
     cdef int check_buffer(self) except -1
     cdef Py_ssize_t room(self) except -1

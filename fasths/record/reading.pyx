@@ -4,6 +4,7 @@
 # are opened where they lie. A content is valid until the next call of next_record() or space().
 # When everything in it was read, the buffer is given up: an idle connection holds none.
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport (
     PyByteArray_AS_STRING,
     PyByteArray_FromStringAndSize,
@@ -11,7 +12,7 @@ from cpython.bytearray cimport (
 )
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
-from libc.string cimport memmove
+from libc.string cimport memcpy, memmove
 
 from fasths.wire.constants cimport *
 
@@ -64,25 +65,37 @@ cdef class RecordReader:
             return memoryview(self.buffer)
         return memoryview(self.buffer)[self.end:]
 
-    cdef object space_for_record(self):
-        """As space(), but for no byte behind the record that is awaited: for its header, or for
-        what is missing of its content."""
-        cdef object space
-        self.room()
-        space = self.space_for_content()
-        if space is None:
-            return memoryview(self.buffer)[self.end:max(RECORD_HEADER, self.end + 1)]
-        return space
+    cdef Py_ssize_t missing(self) except -1:
+        """How many bytes are missing of the header of the record that is awaited, or else of its
+        content; at least 1, and no more than there is room for."""
+        cdef Py_ssize_t room = self.room()
+        if self.end < RECORD_HEADER:
+            return RECORD_HEADER - self.end
+        return min(max(self.missing_content(), 1), room)
 
-    cdef object space_for_content(self):
-        """The same where the header is there and content is missing, or None."""
+    cdef Py_ssize_t missing_content(self) except -1:
+        """How many bytes are missing of a record whose header is there; 0 where it is not."""
         cdef uint8_t* record
-        cdef Py_ssize_t size
         if self.buffer is None or self.start or self.end < RECORD_HEADER:
-            return None
+            return 0
         record = <uint8_t*> PyByteArray_AS_STRING(self.buffer)
-        size = RECORD_HEADER + ((record[3] << 8) | record[4])
-        return memoryview(self.buffer)[self.end:size] if size > self.end else None
+        return min(
+            max(RECORD_HEADER + ((record[3] << 8) | record[4]) - self.end, 0),
+            BUFFER_SIZE - self.end,
+        )
+
+    cdef int append(self, object data) except -1:
+        """Take bytes that arrived outside of space()."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            if view.len > self.room():
+                raise ValueError("a BIO returned more than it was asked for")
+            memcpy(PyByteArray_AS_STRING(self.buffer) + self.end, view.buf, view.len)
+            self.end += view.len
+        finally:
+            PyBuffer_Release(&view)
+        return 0
 
     cdef int filled(self, Py_ssize_t size) except -1:
         if (
