@@ -83,7 +83,9 @@ cdef int close_for_writing(int descriptor) except -1:
     return 0
 
 
-cdef bint wait_until_ready(int descriptor, bint for_writing, double deadline) except -1:
+cdef bint wait_until_ready(
+    int descriptor, bint for_reading, bint for_writing, double deadline
+) except -1:
     """Let other threads run until the socket is ready; False: the deadline has passed.
 
     deadline: as monotonic() counts; infinite for none. Raises OSError, and what handlers of signals
@@ -93,7 +95,7 @@ cdef bint wait_until_ready(int descriptor, bint for_writing, double deadline) ex
     cdef double remaining
     cdef int milliseconds, count
     waited.fd = descriptor
-    waited.events = POLLOUT if for_writing else POLLIN
+    waited.events = (POLLIN if for_reading else 0) | (POLLOUT if for_writing else 0)
     while True:
         remaining = ceil((deadline - <double> monotonic()) * 1000)
         milliseconds = LONGEST if remaining > LONGEST else 0 if remaining < 0 else <int> remaining

@@ -7,7 +7,7 @@ never raises. Every call passes what the engine has to send to the BIO before it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fasths._core import Engine
 from fasths.bio import BIO, UNBUFFERED, StreamBIO, as_bio
@@ -733,7 +733,7 @@ class Connection(Negotiated):
         """_fill() from what gives bytes, without buffers in between."""
         engine = self._engine
         assert engine is not None
-        stream = self._stream
+        stream: Any = self._stream
         try:
             data = stream.read(engine.room() if self._read_ahead else engine.missing())
             if data:

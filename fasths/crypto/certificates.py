@@ -6,11 +6,11 @@ field, and not as it was encoded; elements() takes such fields out of the DER.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -70,6 +70,35 @@ def encode_chain(chain: list[x509.Certificate | bytes]) -> tuple[bytes, ...]:
     return tuple(
         each if isinstance(each, bytes) else each.public_bytes(Encoding.DER) for each in chain
     )
+
+
+def chain_among(der: bytes, authorities: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    """A certificate in DER, its issuer, and so on as far as they are among the authorities.
+
+    It ends with a self-issued one. CertificateError: the first cannot be parsed.
+    """
+    by_subject: dict[bytes, list[x509.Certificate]] = {}
+    for each in authorities:
+        by_subject.setdefault(each.subject.public_bytes(), []).append(each)
+    chain = [load_certificate(der)]
+    while chain[-1].issuer != chain[-1].subject:
+        issuer = _issuer_among(by_subject.get(chain[-1].issuer.public_bytes(), ()), chain[-1])
+        if issuer is None or issuer in chain:
+            break
+        chain.append(issuer)
+    return chain
+
+
+def _issuer_among(
+    candidates: Iterable[x509.Certificate], certificate: x509.Certificate
+) -> x509.Certificate | None:
+    for each in candidates:
+        try:
+            certificate.verify_directly_issued_by(each)
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            continue
+        return each
+    return None
 
 
 # Signature schemes
