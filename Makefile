@@ -8,7 +8,8 @@ SOURCES := $(shell find fasths -name '*.pyx' -o -name '*.pxd') $(wildcard fasths
 # Peers and interop tests start processes of their own, so a few workers are enough.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: help setup build test check format lint types werror bench demo coverage sanitize dist clean
+.PHONY: help setup build test check format lint types werror bench demo coverage sanitize dist clean \
+	stdlib-suite
 
 help:
 	@echo "make demo       set up, build, and show real handshakes and the comparison with ssl"
@@ -17,6 +18,7 @@ help:
 	@echo "make bench      measure against ssl, pyOpenSSL and the cost of the cryptography alone"
 	@echo "make coverage   the tests with line tracing of the compiled core"
 	@echo "make sanitize   the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make stdlib-suite  CPython's own tests of ssl, with fasths.ssl in the place of ssl"
 	@echo "make dist       an sdist and a wheel in dist/"
 	@echo "make clean      remove everything that was built"
 
@@ -78,6 +80,10 @@ sanitize: build
 		$(BIN)/python -m pytest -q -k 'not takes_no_memory and not process_does_not_grow' \
 		--ignore tests/interop $(patsubst %,--ignore %,tests/test_cli.py $(wildcard tests/test_cli_*.py))
 	rm -f $(VENV)/built
+
+# STDLIB_PYTHON: another interpreter, which can import fasths. SUITE: options of run.py.
+stdlib-suite: $(if $(STDLIB_PYTHON),,build)
+	$(or $(STDLIB_PYTHON),$(BIN)/python) tests/stdlib_suite/run.py $(SUITE)
 
 dist: setup
 	$(BIN)/python -m build
