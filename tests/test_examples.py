@@ -22,12 +22,27 @@ EXPECTED = {
     "authentication.py": "after a renewal, resumed: True",
     "waits.py": "shop.example: waited for WANT_CLIENT_HELLO_CB, WANT_ASYNC; established",
     "proxy.py": "shop.example: ours, t13d",
+    "aio_echo.py": "upgraded: b'in private",
     "tls12.py": "devices.example: <TLSVersion.TLSv1_2: 771>",
+    "ssl_switch.py": "hello over TLSv1.3\nCERTIFICATE_VERIFY_FAILED: unable to get local issuer",
+    "injected_requests.py": "hello over X25519MLKEM768\nrefused: True",
+    "ssl_additions.py": "without certificates: TLSv1.3, None",
+    "trio_connection.py": "read while writing: 1000000 bytes",
+    "anyio_connection.py": "closed on trio",
 }
 # What the examples have in common.
-HELPERS = {"throwaway.py", "in_memory.py"}
+HELPERS = {"throwaway.py", "in_memory.py", "async_stream.py"}
 # Whose code is taken from the examples.
-QUOTING = ("resumption.md", "authentication.md", "requests.md", "proxies.md", "tls12.md")
+QUOTING = (
+    "resumption.md",
+    "authentication.md",
+    "requests.md",
+    "proxies.md",
+    "tls12.md",
+    "aio.md",
+    "ssl.md",
+    "connection.md",
+)
 
 
 def run_example(name: str) -> str:
@@ -63,7 +78,7 @@ def test_output_without_a_terminal_has_no_colours() -> None:
 def test_code_in_the_documentation_is_from_an_example(name: str) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
     assert blocks
-    sources = [(EXAMPLES / example).read_text() for example in EXPECTED]
+    sources = [(EXAMPLES / example).read_text() for example in (*EXPECTED, *sorted(HELPERS))]
     for block in blocks:
         indented = [textwrap.indent(block, " " * width) for width in (0, 4, 8, 12)]
         assert any(text in source for text in indented for source in sources), block
