@@ -449,7 +449,13 @@ cdef class Engine:
         cdef object cause
         if self.error is not None:
             return 0
-        if not isinstance(error, TLSError):
+        if isinstance(error, TLSError):
+            # It is kept, and would keep the frames of whoever called, and so the connection.
+            cause = error
+            while cause is not None:
+                cause.__traceback__ = None
+                cause = cause.__cause__ or cause.__context__
+        else:
             cause = error
             # Its text may hold anything; it stays with the cause.
             error = InternalError(f"internal error ({type(cause).__name__})")

@@ -9,6 +9,7 @@ import subprocess
 import pki
 import pytest
 from cryptography.hazmat.primitives import serialization
+from interop.processes import require
 from ssl_peers import (
     HOST,
     Pair,
@@ -202,7 +203,9 @@ def others():
 
 
 def rehashed(folder):
-    subprocess.run(["openssl", "rehash", folder], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [require("openssl"), "rehash", folder], check=True, capture_output=True, timeout=60
+    )
 
 
 @MODULES

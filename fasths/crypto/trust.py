@@ -238,7 +238,7 @@ class TrustStore:
 
 def _cached(path: Path) -> TrustStore:
     """The store of a file or directory, leaving out what does not parse; read when it changed."""
-    fingerprint = _fingerprint(path)
+    fingerprint = fingerprint_of(path)
     key = str(path.absolute())
     with _loading:
         known = _loaded.get(key)
@@ -246,14 +246,14 @@ def _cached(path: Path) -> TrustStore:
             if path.is_dir():
                 store = TrustStore.from_directory(path)
             else:
-                store = TrustStore(_readable_certificates(path.read_bytes()))
+                store = TrustStore(readable_certificates(path.read_bytes()))
                 if not store.certificates:
                     raise ValueError(f"{path}: no certificate in this file")
             known = _loaded[key] = (fingerprint, store)
         return known[1]
 
 
-def _fingerprint(path: Path) -> _Fingerprint:
+def fingerprint_of(path: Path) -> _Fingerprint:
     found = [_stat(path)]
     if path.is_dir():
         for entry in path.iterdir():
@@ -291,10 +291,10 @@ def _certificates_in_directory(directory: Path) -> Iterator[x509.Certificate]:
             data = path.read_bytes()
         except OSError:
             continue  # a dangling link, or a file of somebody else
-        yield from _readable_certificates(data)
+        yield from readable_certificates(data)
 
 
-def _readable_certificates(data: bytes) -> list[x509.Certificate]:
+def readable_certificates(data: bytes) -> list[x509.Certificate]:
     # Widely trusted roots have a serial number of zero, of which the library warns.
     with _quietly, warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)

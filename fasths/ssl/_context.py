@@ -68,9 +68,10 @@ class _LoadedIdentity(fasths.Identity):
         pass
 
 
-class _KindOfContext(type):
-    # Whether the class is in the place of the standard library's: see inject().
-    stands_for_all: bool
+class KindOfContext(type):
+    # Whether SSLContext is in the place of the standard library's, as inject() puts it. Then
+    # contexts that were made before are instances, too.
+    stands_for_all = False
 
     def __instancecheck__(cls, instance: object) -> bool:
         return super().__instancecheck__(instance) or (
@@ -78,11 +79,8 @@ class _KindOfContext(type):
         )
 
 
-class SSLContext(ssl.SSLContext, metaclass=_KindOfContext):
+class SSLContext(ssl.SSLContext, metaclass=KindOfContext):
     """The standard library's SSLContext; its connections are fasths's."""
-
-    # Then contexts that were made before are instances, too.
-    stands_for_all = False
 
     # aiofastnet looks for OpenSSL's context inside, unless it is told not to.
     _aiofastnet_force_fallback_ssl = True

@@ -10,7 +10,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from fasths.ssl._connection import SSLSession
-from fasths.ssl._context import SSLContext
+from fasths.ssl._context import KindOfContext, SSLContext
 
 # The standard library's, whatever is in their places later.
 _StandardContext: Any = ssl.SSLContext
@@ -35,7 +35,7 @@ def inject() -> None:
                 _change(_StandardContext, name, setter)
             for module, name, ours in _references():
                 _change(module, name, ours)
-            _change(SSLContext, "stands_for_all", True)
+            _change(KindOfContext, "stands_for_all", True)
             _renew_context_of_requests()
         except BaseException:
             extract()

@@ -15,7 +15,7 @@ import fasths
 from fasths.crypto.certificates import encode_chain
 from fasths.crypto.peer_verification import PeerVerifier
 from fasths.crypto.strict_profile import strict_profile_error
-from fasths.crypto.trust import _fingerprint, _readable_certificates
+from fasths.crypto.trust import fingerprint_of, readable_certificates
 from fasths.crypto.verification import ChainVerifier
 from fasths.wire.codes import AlertDescription
 from fasths.wire.errors import CertificateError
@@ -30,13 +30,13 @@ Demand = Callable[[Any], CertificateError | None]
 @lru_cache(maxsize=8)
 def anchors_in(pem: bytes) -> tuple[Any, ...]:
     """The certificates of a text that can be read; programs load one file into many contexts."""
-    return tuple(_readable_certificates(pem))
+    return tuple(readable_certificates(pem))
 
 
 def certificates_in_directory(path: str) -> tuple[Any, ...]:
     """The certificates of the files that `openssl rehash` has named; none where it is missing."""
     try:
-        return _certificates_in_directory(path, _fingerprint(Path(path)))
+        return _certificates_in_directory(path, fingerprint_of(Path(path)))
     except OSError:
         return ()
 
@@ -47,7 +47,7 @@ def _certificates_in_directory(path: str, _state: object) -> tuple[Any, ...]:
     for file in sorted(Path(path).iterdir()):
         if _HASHED_NAME.fullmatch(file.name):
             with suppress(OSError):  # a link that leads nowhere
-                found += _readable_certificates(file.read_bytes())
+                found += readable_certificates(file.read_bytes())
     return tuple(found)
 
 
