@@ -243,6 +243,23 @@ def test_server_that_refuses(run):
     run(main)
 
 
+@pytest.mark.parametrize("debug", [True, False], ids=["debug", "not-debug"])
+def test_failed_handshakes_at_a_server_are_reported_for_debugging(run, debug):
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_debug(debug)
+        async with Serving(ssl=server_context(alpn=["h2"])) as serving:
+            with pytest.raises(fasths.PeerAlert):
+                await serving.connect(ssl=client_context(alpn=["http/1.1"]))
+        assert len(run.reported) == debug
+        for context in run.reported:
+            assert context["message"] == "The handshake of an incoming connection failed"
+            assert "no application protocol" in str(context["exception"])
+        run.reported.clear()
+
+    run(main)
+
+
 def test_name_that_does_not_match(run):
     async def main():
         async with Serving() as serving:

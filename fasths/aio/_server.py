@@ -123,8 +123,17 @@ class Server(asyncio.AbstractServer):
     def _attach(self, transport: Transport) -> None:
         self._transports.add(transport)
 
-    def _detach(self, transport: Transport) -> None:
+    def _detach(self, transport: Transport, error: BaseException | None) -> None:
+        """error: why a handshake failed. Any client can cause that, so it is for debugging."""
         self._transports.discard(transport)
+        if error is not None and self._loop.get_debug():
+            self._loop.call_exception_handler(
+                {
+                    "message": "The handshake of an incoming connection failed",
+                    "exception": error,
+                    "transport": transport,
+                }
+            )
         self._wake_up()
 
     def _wake_up(self) -> None:

@@ -745,7 +745,7 @@ cdef class Transport:
         if self._made:
             self._loop.call_soon(self._lost, error)
         else:
-            self._release()
+            self._release(error)
         return 0
 
     def _lost(self, error):
@@ -754,8 +754,8 @@ cdef class Transport:
         finally:
             self._release()
 
-    def _release(self):
-        """Nothing that costs anything is kept."""
+    def _release(self, error=None):
+        """Nothing that costs anything is kept. error: what no protocol is told."""
         self._descriptor = -1
         self._socket.close()
         self._bio.transport = None
@@ -763,7 +763,7 @@ cdef class Transport:
         if self._engine.handshake is not None:
             self._engine.handshake.user_data = None
         if self._server is not None:
-            self._server._detach(self)
+            self._server._detach(self, error)
             self._server = None
 
     # --- Information
