@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _StandardContext: Any = ssl.SSLContext
 # What OpenSSL sends at once.
 _RECORD = 1 << 14
+_WANT_READ = SSLErrorCode.WANT_READ
 _END = (SSLErrorCode.ZERO_RETURN, SSLErrorCode.NONE)
 _VERSIONS = {fasths.TLSVersion.TLSv1_2: "TLSv1.2", fasths.TLSVersion.TLSv1_3: "TLSv1.3"}
 
@@ -183,7 +184,7 @@ class TLSConnection:
 
     def _failure(self, ret: int) -> OSError:
         connection = self._connection
-        if connection.get_error(ret) is SSLErrorCode.WANT_READ:
+        if connection.get_error(ret) is _WANT_READ:
             return want_read()
         return failure(connection, ret, server_hostname=self.server_hostname)
 
@@ -215,11 +216,10 @@ class TLSConnection:
                 return b""
             raise ValueError("size should not be negative")
         data = self._connection.read(size)
-        if data or (data is not None and self._is_over()):
+        if data:
             return data
-        if data is None and self._may_just_end():
-            return b""
-        raise self._failure(-1 if data is None else 0)
+        self._require_end(-1 if data is None else 0)
+        return b""
 
     def _read_into(self, buffer: Any, size: int) -> int:
         view = memoryview(buffer).cast("B")
@@ -228,18 +228,22 @@ class TLSConnection:
         if not len(view):
             return 0
         count = self._connection.read_into(view)
-        if count > 0 or (count == 0 and self._is_over()):
+        if count > 0:
             return count
-        if count < 0 and self._may_just_end():
-            return 0
-        raise self._failure(count)
+        self._require_end(count)
+        return 0
 
-    def _is_over(self) -> bool:
-        """Whether an empty result is the peer's close_notify, answered with an end of data.
+    def _require_end(self, ret: int) -> None:
+        """Raise what a read without data has stopped for, unless it is the end of the data.
 
-        Behind one's own it is an exception.
+        The peer's close_notify is that, but behind one's own it is an exception.
         """
-        return not self._has_shut_down and self._connection.get_error(0) in _END
+        code = self._connection.get_error(ret)
+        if code is _WANT_READ:
+            raise want_read()
+        is_end = self._may_just_end() if ret else code in _END and not self._has_shut_down
+        if not is_end:
+            raise self._failure(ret)
 
     def _may_just_end(self) -> bool:
         """Whether the transport has ended without close_notify, and OP_IGNORE_UNEXPECTED_EOF."""
