@@ -42,6 +42,7 @@ from fasths.wire.errors import (
     TLSError,
     TransportError,
     UnexpectedMessage,
+    forget_places,
 )
 
 # SSLErrorCode.
@@ -450,11 +451,7 @@ cdef class Engine:
         if self.error is not None:
             return 0
         if isinstance(error, TLSError):
-            # It is kept, and would keep the frames of whoever called, and so the connection.
-            cause = error
-            while cause is not None:
-                cause.__traceback__ = None
-                cause = cause.__cause__ or cause.__context__
+            forget_places(error)
         else:
             cause = error
             # Its text may hold anything; it stays with the cause.

@@ -220,3 +220,21 @@ def connected(server, client, **options):
         with running(server_side.do_handshake):
             client_side.do_handshake()
         yield server_side, client_side
+
+
+def contexts(server, client, version=None):
+    """A server's and a client's context of these two modules, of one version or of both."""
+    made = server_context(server), client_context(client)
+    if version is not None:
+        for each in made:
+            each.minimum_version = each.maximum_version = version
+    return made
+
+
+def receive_all(sock, size):
+    received = b""
+    while len(received) < size:
+        data = sock.recv(size - len(received))
+        assert data, f"an end after {len(received)} of {size} bytes"
+        received += data
+    return received

@@ -544,3 +544,49 @@ def test_both_ends_in_threads_of_their_own() -> None:
         results["client"] = client.read()
         thread.join(10)
     assert results == {"server": b"ping", "client": b"pong"}
+
+
+# --- What an error keeps
+
+
+def refused(error: fasths.CertificateError, raises: bool) -> fasths.TLSError | None:
+    """The last_error of a client whose verify_callback has this one."""
+
+    def verdict(_request: object) -> fasths.CertificateError:
+        if raises:
+            raise error from error.__cause__
+        return error
+
+    contexts = client_context(verify_callback=verdict), server_context()
+    pair = ConnectionPair(contexts=contexts)
+    for call in (pair.client.do_handshake, pair.server.do_handshake, pair.client.do_handshake):
+        call()
+    return pair.client.last_error
+
+
+@pytest.mark.parametrize("raises", [False, True], ids=["returned", "raised"])
+def test_errors_keep_no_frames(raises: bool) -> None:
+    """The frames of the callers have the connection, which keeps the error."""
+    cause = ValueError("why")
+    error = fasths.CertificateError("not this one")
+    for each in (cause, error):
+        try:
+            raise each
+        except ValueError:
+            error.__cause__ = cause
+        except fasths.CertificateError:
+            pass
+    assert error.__traceback__ is not None
+    assert cause.__traceback__ is not None
+    assert refused(error, raises) is error
+    assert error.__cause__ is cause
+    assert (error.__traceback__, cause.__traceback__) == (None, None)
+
+
+@pytest.mark.parametrize("longer", [False, True], ids=["itself", "in-a-ring"])
+def test_an_error_that_is_its_own_cause(longer: bool) -> None:
+    error = fasths.CertificateError("not this one")
+    error.__cause__ = ValueError("why") if longer else error
+    if longer:
+        error.__cause__.__cause__ = error
+    assert refused(error, False) is error

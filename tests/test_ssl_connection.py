@@ -15,10 +15,11 @@ from ssl_peers import (
     HOST,
     SECONDS,
     alike,
-    client_context,
     connected,
+    contexts,
     described,
     leaf,
+    receive_all,
     result_of,
     running,
     server_context,
@@ -34,21 +35,6 @@ QUESTIONS = (
     "version", "cipher", "compression", "selected_alpn_protocol", "shared_ciphers", "pending",
     "getpeercert", "get_channel_binding",
 )  # fmt: skip
-
-
-def contexts(server, client, version=None):
-    made = server_context(server), client_context(client)
-    if version is not None:
-        for each in made:
-            each.minimum_version = each.maximum_version = version
-    return made
-
-
-def receive_all(sock, size):
-    received = b""
-    while len(received) < size:
-        received += sock.recv(size - len(received))
-    return received
 
 
 # --- Before, during and after the handshake

@@ -15,10 +15,11 @@ from ssl_peers import (
     WANTS,
     Pair,
     alike,
-    client_context,
     connected,
+    contexts,
     file_of,
     leaf,
+    receive_all,
     result_of,
     running,
     server_context,
@@ -30,21 +31,6 @@ from fasths import ssl as fasths_ssl
 TLSv1_2, TLSv1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 BOTH_VERSIONS = pytest.mark.parametrize("version", [TLSv1_2, TLSv1_3], ids=["1.2", "1.3"])
 RAGGED = ("SSLEOFError", 8, "SSL", "UNEXPECTED_EOF_WHILE_READING")
-
-
-def contexts(server, client, version=None):
-    made = server_context(server), client_context(client)
-    if version is not None:
-        for each in made:
-            each.minimum_version = each.maximum_version = version
-    return made
-
-
-def receive_all(sock, size):
-    received = b""
-    while len(received) < size:
-        received += sock.recv(size - len(received))
-    return received
 
 
 @alike

@@ -30,6 +30,7 @@ from fasths.wire.errors import (
     TransportError,
     UnexpectedMessage,
     UnsupportedExtension,
+    forget_places,
 )
 
 _Kind = TypeVar("_Kind", bound=ssl.SSLError)
@@ -254,7 +255,8 @@ def _without_reason(error: ssl.SSLError) -> ssl.SSLError:
 def _exception_for(
     error: TLSError, version: TLSVersion | None, server_hostname: str | None
 ) -> OSError:
-    _forget_places(error)
+    # Those of an InternalError as well, which the engine leaves for debugging.
+    forget_places(error)
     if isinstance(error, TransportError):
         if error.os_error is not None:
             # Another one each time: the connection has it, and it would have the connection.
@@ -265,13 +267,6 @@ def _exception_for(
     reason = _reason(error, version)
     text = error.reason if reason is None else reason_text(reason)
     return _failed(ssl.SSLError, _SSL, error, reason, text)
-
-
-def _forget_places(error: BaseException | None) -> None:
-    """The connection keeps its error, whose traceback would keep the frames that use it."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _verification_failed(error: CertificateError, server_hostname: str | None) -> OSError:

@@ -166,6 +166,19 @@ class PeerAlert(TLSError):
         return self.reason
 
 
+def forget_places(error: BaseException) -> None:
+    """Drop the tracebacks of an error that is kept, and of those that it comes from.
+
+    They hold the frames of whoever called, and so the connection that keeps the error.
+    """
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+
+
 class TransportError(TLSError, ConnectionResetError):
     """The transport ended without close_notify, or raised.
 

@@ -60,6 +60,7 @@ class LineHandler(socketserver.StreamRequestHandler):
 
     def answer(self, line: str) -> bool:
         """Whether to go on."""
+        # Abstract: each protocol has its answers.
         raise NotImplementedError
 
     def say(self, *lines: str) -> None:

@@ -245,6 +245,8 @@ class LoopServer(Server):
     def _requested(self, protocol: H2Protocol, path: str) -> None:
         self._made[protocol].paths.append(path)
 
+    # Abstract: the two ways to serve on asyncio differ in these.
+
     async def _listen(self, listener: socket.socket) -> asyncio.AbstractServer:
         raise NotImplementedError
 

@@ -31,6 +31,7 @@ def require(name: str) -> str:
     """The path of a tool; where there is none, the test is skipped and says so."""
     path = find_tool(name)
     if path is None:
+        # Peers are Debian's packages, which not every developer's machine has.
         pytest.skip(f"{name} is not installed")
     return path
 
